@@ -1,0 +1,16 @@
+"""batpam: large-scale passive acoustic monitoring of bats."""
+
+__version__ = "0.1.0"
+
+STAGE_VERSIONS = {
+    "simulate": 1,
+    "index": 1,
+    "segment": 1,
+    "scalogram": 1,
+    "detect": 1,
+    "ledger": 1,
+    "activity": 1,
+    "report": 1,
+    "train": 1,
+}
+"""Counted up when the result of a stage changes for the same input; the workflow reruns the stage then."""

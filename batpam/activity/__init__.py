@@ -1,0 +1,1 @@
+"""Activity: passes, nights and how much was recorded in them."""

@@ -1,0 +1,97 @@
+"""Passes: calls of one taxon at one recorder, none further than a gap from the last.
+
+Passes are built on absolute time, not per file, so that recordings of five seconds and of one hour give the same
+counts. Recordings that tell no time are each a time of their own.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from batpam.models.files import Taxon
+from batpam.tables import PASSES
+
+ANY_BAT = "Chiroptera"
+
+
+def name_calls(detections: pd.DataFrame, taxa: Sequence[Taxon], *, min_species_score: float) -> pd.DataFrame:
+    """Give every call a taxon: its species where that is sure enough, else its group, else only "Chiroptera".
+
+    Parameters
+    ----------
+    detections
+        Of the schema DETECTIONS with ``score_CODE`` per class.
+    min_species_score
+        A species, and a group by the sum over its species, needs this score.
+
+    Returns
+    -------
+    DataFrame
+        The detections with ``taxon``, ``group`` and ``rank`` (``species``, ``group`` or ``order``).
+    """
+    scores = detections[[f"score_{taxon.code}" for taxon in taxa]].to_numpy(float)
+    groups = sorted({taxon.group for taxon in taxa})
+    members = np.array([[taxon.group == group for taxon in taxa] for group in groups], float)
+    group_scores = scores @ members.T
+    best, best_group = (s.argmax(axis=1) if len(s) else np.zeros(0, int) for s in (scores, group_scores))
+    sure = scores.max(axis=1, initial=0) >= min_species_score
+    sure_group = group_scores.max(axis=1, initial=0) >= min_species_score
+    taxon, group, rank = [], [], []
+    for i in range(len(detections)):
+        if sure[i]:
+            named = (taxa[best[i]].species, taxa[best[i]].group, "species")
+        elif sure_group[i]:
+            named = (groups[best_group[i]], groups[best_group[i]], "group")
+        else:
+            named = (ANY_BAT, ANY_BAT, "order")
+        taxon.append(named[0])
+        group.append(named[1])
+        rank.append(named[2])
+    return detections.assign(taxon=taxon, group=group, rank=rank)
+
+
+def find_passes(calls: pd.DataFrame, *, gap: float, min_calls: int) -> pd.DataFrame:
+    """Group named calls into passes.
+
+    Parameters
+    ----------
+    calls
+        As :func:`name_calls` gives them.
+    gap
+        Longest time from the start of a call to the start of the next, s.
+    min_calls
+        Fewer calls make no pass.
+
+    Returns
+    -------
+    DataFrame of the schema PASSES
+        The night is that of the first call's recording.
+    """
+    undated = calls["start_utc"].isna()
+    clock = calls["start_utc"].astype("int64").to_numpy(float) / 1e6
+    calls = calls.assign(
+        own_time=np.where(undated, calls["recording"], ""), seconds=np.where(undated, calls["start_s"], clock)
+    )
+    keys = ["site", "recorder", "own_time", "taxon"]
+    calls = calls.sort_values([*keys, "seconds"], ignore_index=True)
+    new = (calls["seconds"].diff() > gap) | (calls[keys] != calls[keys].shift()).any(axis=1)
+    rows = []
+    for _, part in calls.groupby(new.cumsum()):
+        if len(part) < min_calls:
+            continue
+        first, best = part.iloc[0], part.loc[part["det_score"].idxmax()]
+        ends = part["seconds"] + part["end_s"] - part["start_s"]
+        rows.append(
+            {
+                **{name: first[name] for name in ("site", "recorder", "night", "taxon", "group", "rank", "start_utc")},
+                "duration_s": float(ends.max() - first["seconds"]),
+                "calls": len(part),
+                "files": part["recording"].nunique(),
+                "mean_peak_hz": float(part["peak_hz"].mean()),
+                "mean_score": float(part["det_score"].mean()),
+                "best_path": best["path"],
+                "best_start_s": float(best["start_s"]),
+            }
+        )
+    return pd.DataFrame(rows, columns=PASSES.names)

@@ -1,0 +1,187 @@
+"""Tables of activity and effort, per site and for the survey."""
+
+import sys
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+
+from batpam.activity.passes import find_passes, name_calls
+from batpam.activity.sun import sun_times
+from batpam.files import write_text
+from batpam.models.files import ModelCard
+from batpam.survey import Deployment
+from batpam.tables import (
+    ACTIVITY,
+    LEDGER,
+    NIGHTS,
+    PASSES,
+    concat_tables,
+    provenance,
+    read_origin,
+    read_table,
+    write_csv,
+    write_table,
+)
+
+SITE_TABLES = {"passes": PASSES, "activity": ACTIVITY, "nights": NIGHTS}
+
+
+def activity(
+    recordings: Path,
+    detections: Path,
+    ledger: Path,
+    deployment: Deployment,
+    card: ModelCard,
+    output: Path,
+    *,
+    min_score: float,
+    min_species_score: float,
+    gap: float,
+    min_calls: int,
+) -> None:
+    """Passes, activity and effort of one site.
+
+    Parameters
+    ----------
+    recordings
+        Table of the schema RECORDINGS, of the site.
+    detections
+        Folder of ``SHARD.parquet``.
+    ledger
+        The site's ledger.
+    deployment
+        A row of the site, for its position.
+    card
+        Of the model that made the detections.
+    output
+        Folder that gets ``passes``, ``activity`` and ``nights`` as Parquet and CSV.
+    min_score, min_species_score, gap, min_calls
+        See :class:`batpam.config.ActivityConfig`.
+    """
+    files = read_table(recordings)
+    tables = [read_table(detections / f"{shard}.parquet") for shard in sorted(files["shard"].dropna().unique())]
+    calls = pd.concat(tables, ignore_index=True) if tables else None
+    if calls is None or calls.empty:
+        passes, named = PASSES.empty_table().to_pandas(), None
+    else:
+        named = name_calls(calls[calls["det_score"] >= min_score], card.taxa, min_species_score=min_species_score)
+        passes = find_passes(named, gap=gap, min_calls=min_calls)
+    nights = effort(read_table(ledger), files, deployment)
+    site_activity = count_activity(passes, named, nights)
+    settings = {"min_score": min_score, "min_species_score": min_species_score, "gap": gap, "min_calls": min_calls}
+    origin = provenance("activity", model=card.name, **settings)
+    for name, rows in (("passes", passes), ("activity", site_activity), ("nights", nights)):
+        write_table(rows, SITE_TABLES[name], output / f"{name}.parquet", origin)
+        write_csv(rows, SITE_TABLES[name], output / f"{name}.csv")
+    print(f"{deployment.site}: {len(passes)} passes of {passes['taxon'].nunique()} taxa", file=sys.stderr)
+
+
+def effort(ledger: pd.DataFrame, recordings: pd.DataFrame, deployment: Deployment) -> pd.DataFrame:
+    """What was recorded and analysed in every night of a site, and how much of it between sunset and sunrise.
+
+    Files without a time share a row whose night is missing.
+    """
+    files = ledger.merge(recordings[["recording", "start_utc"]], on="recording")
+    rows = []
+    for night, part in files.groupby("night", dropna=False):
+        dated = isinstance(night, str)
+        sunset, sunrise = (
+            sun_times(date.fromisoformat(night), deployment.latitude, deployment.longitude) if dated else (None, None)
+        )
+        hours = part.groupby("state")["duration_s"].sum() / 3600
+        dark = None
+        if sunset and sunrise:
+            begins = part["start_utc"] + pd.to_timedelta(part["start_s"], "s")
+            ends = begins + pd.to_timedelta(part["duration_s"], "s")
+            overlap = (ends.clip(upper=pd.Timestamp(sunrise)) - begins.clip(lower=pd.Timestamp(sunset))).dt.total_seconds()
+            dark = float(overlap[part["state"] == "analysed"].clip(lower=0).sum() / 3600)
+        rows.append(
+            {
+                "site": deployment.site,
+                "night": night if dated else None,
+                "sunset_utc": sunset,
+                "sunrise_utc": sunrise,
+                "files": part["recording"].nunique(),
+                "files_excluded": part.groupby("recording")["state"].agg(lambda s: (s == "excluded").all()).sum(),
+                "recorded_h": float(part["duration_s"].sum() / 3600),
+                "analysed_h": float(hours.get("analysed", 0.0)),
+                "excluded_h": float(hours.get("excluded", 0.0)),
+                "dark_h": (sunrise - sunset).total_seconds() / 3600 if sunset and sunrise else None,
+                "analysed_dark_h": dark,
+            }
+        )
+    return pd.DataFrame(rows, columns=NIGHTS.names)
+
+
+def count_activity(passes: pd.DataFrame, calls: pd.DataFrame | None, nights: pd.DataFrame) -> pd.DataFrame:
+    """Passes, calls and minutes per night and taxon, with zeros for nights that were analysed and had none.
+
+    Only calls that are part of no pass are left out of nothing: ``calls`` and ``files_with_taxon`` count all accepted
+    calls, ``minutes`` the minutes of the clock in which a call of the taxon begins.
+    """
+    if calls is None or calls.empty:
+        return ACTIVITY.empty_table().to_pandas()
+    stamp = calls["start_utc"].dt.floor("min").astype(str).where(
+        calls["start_utc"].notna(), calls["recording"] + (calls["start_s"] // 60).astype(str)
+    )  # fmt: skip
+    calls = calls.assign(night=calls["night"].fillna(""), minute=stamp)
+    passes = passes.assign(night=passes["night"].fillna(""))
+    taxa = calls[["taxon", "group", "rank"]].drop_duplicates().sort_values("taxon")
+    per = calls.groupby(["night", "taxon"]).agg(
+        calls=("recording", "size"), minutes=("minute", "nunique"), files_with_taxon=("recording", "nunique")
+    )
+    pass_counts = passes.groupby(["night", "taxon"]).size()
+    analysed = nights[nights["analysed_h"] > 0]
+    rows = []
+    for night in analysed.itertuples():
+        name = night.night if isinstance(night.night, str) else ""
+        for taxon in taxa.itertuples():
+            key = (name, taxon.taxon)
+            counts = per.loc[key] if key in per.index else {"calls": 0, "minutes": 0, "files_with_taxon": 0}
+            count = int(pass_counts.get(key, 0))
+            rows.append(
+                {
+                    "site": night.site,
+                    "night": name or None,
+                    "taxon": taxon.taxon,
+                    "group": taxon.group,
+                    "rank": taxon.rank,
+                    "calls": int(counts["calls"]),
+                    "passes": count,
+                    "minutes": int(counts["minutes"]),
+                    "files_with_taxon": int(counts["files_with_taxon"]),
+                    "analysed_h": night.analysed_h,
+                    "passes_per_h": count / night.analysed_h,
+                    "minutes_per_h": int(counts["minutes"]) / night.analysed_h,
+                }
+            )
+    return pd.DataFrame(rows, columns=ACTIVITY.names)
+
+
+def gather(sites: Sequence[str], activity: Path, coverage: Path) -> None:
+    """Put the tables of all sites one below the other.
+
+    Parameters
+    ----------
+    sites
+        Names of the sites.
+    activity
+        Folder in which every site has a folder of tables; ``passes``, ``activity`` and ``nights`` of the survey are
+        written there, as Parquet and CSV.
+    coverage
+        Folder of the ledgers, ``sites/SITE.parquet``; gets ``ledger`` (every stretch of every file) and ``total`` (files, samples
+        and seconds by state and reason).
+    """
+    for name, schema in SITE_TABLES.items():
+        rows = concat_tables([activity / site / f"{name}.parquet" for site in sites], schema)
+        write_table(rows, schema, activity / f"{name}.parquet", read_origin(activity / sites[0] / f"{name}.parquet"))
+        write_csv(rows, schema, activity / f"{name}.csv")
+    rows = concat_tables([coverage / "sites" / f"{site}.parquet" for site in sites], LEDGER)
+    write_table(rows, LEDGER, coverage / "ledger.parquet", provenance("ledger"))
+    write_csv(rows, LEDGER, coverage / "ledger.csv")
+    total = rows.groupby(["state", "reason"], as_index=False).agg(
+        files=("recording", "nunique"), samples=("samples", "sum"), seconds=("duration_s", "sum")
+    )
+    write_text(coverage / "total.csv", total.to_csv(index=False))

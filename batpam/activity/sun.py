@@ -1,0 +1,32 @@
+"""Sunset and sunrise of survey nights."""
+
+from datetime import UTC, date, datetime, timedelta
+
+from astral import Observer, sun
+
+
+def sun_times(night: date, latitude: float | None, longitude: float | None) -> tuple[datetime | None, datetime | None]:
+    """Sunset of a night and the sunrise after it, UTC; None where the position is not known or the sun does not set.
+
+    Examples
+    --------
+    >>> sunset, sunrise = sun_times(date(2024, 6, 1), 51.5, -0.1)
+    >>> sunset.strftime("%H:%M"), sunrise.strftime("%H:%M")
+    ('20:08', '03:47')
+    """
+    if latitude is None or longitude is None:
+        return None, None
+    place = Observer(latitude, longitude)
+    try:
+        # astral dates an event by its UTC day; the sunset after local noon and the sunrise after that are wanted
+        noon = datetime.combine(night, datetime.min.time(), UTC) + timedelta(hours=12 - longitude / 15)
+        sunset = _first_after(noon, lambda day: sun.sunset(place, day))
+        sunrise = _first_after(sunset, lambda day: sun.sunrise(place, day))
+    except ValueError:
+        return None, None
+    return sunset, sunrise
+
+
+def _first_after(moment: datetime, event) -> datetime:  # type: ignore[no-untyped-def]
+    days = (moment.date() + timedelta(days=offset) for offset in (-1, 0, 1, 2))
+    return min(when for when in map(event, days) if when > moment)

@@ -1,0 +1,346 @@
+"""The command line: one subcommand per stage, options in, function called, exit status out."""
+
+import errno
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from batpam import __version__
+from batpam.errors import AudioError, UserError
+
+app = typer.Typer(
+    help="Which bats were active where and when: ultrasonic recordings in, activity tables and reports out.\n\n"
+    "The stages in the order of the data: simulate (or your recordings), index, segment, scalogram, detect, ledger, "
+    "activity, gather, report. `snakemake --cores all` runs them all; each can be run by hand.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+Sites = Annotated[Optional[Path], typer.Option(help="Site sheet (tab-separated).")]  # noqa: UP045 (typer reads it)
+Folder = Annotated[Optional[Path], typer.Option(help="Instead: a folder with a sub-folder per site.")]  # noqa: UP045
+Zone = Annotated[str, typer.Option(help="IANA time zone of the sites of --recordings.")]
+Workers = Annotated[int, typer.Option(min=1, help="Threads or processes.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Output = Annotated[Path, typer.Option(help="What is written.")]
+Manifest = Annotated[Path, typer.Option(help="Manifest of the shard.")]
+Model = Annotated[Optional[Path], typer.Option(help="Model file; the one that comes with batpam if not given.")]  # noqa: UP045
+Wavelet = Annotated[str, typer.Option(help="Complex wavelet as PyWavelets names it.")]
+FMin = Annotated[float, typer.Option(help="Centre of the lowest voice, Hz.")]
+FMax = Annotated[float, typer.Option(help="Centre of the highest voice, Hz.")]
+Voices = Annotated[int, typer.Option(help="Number of voices.")]
+Hop = Annotated[float, typer.Option(help="Time that power is pooled over, s.")]
+
+
+def main() -> None:
+    """Run the command line; a mistake that a user can mend is one line and exit status 1."""
+    try:
+        app()
+    except (UserError, AudioError) as error:
+        _fail(str(error))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        _fail(f"{place}{os.strerror(error.errno).lower()}; mend that and run again, nothing half-written was left")
+
+
+def _fail(message: str) -> None:
+    print(f"batpam: {message}", file=sys.stderr, flush=True)
+    if "h5py" in sys.modules:  # HDF5 crashes when the interpreter closes a file that could not be written
+        os._exit(1)
+    sys.exit(1)
+
+
+def _example(command: str) -> str:
+    return f"Example: [bold]{command}[/bold]"
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+def _deployments(sites: Path | None, recordings: Path | None, timezone: str) -> Any:
+    from batpam.survey import read_sites, sites_of_folder
+
+    if recordings is not None:
+        return sites_of_folder(recordings, timezone)
+    if sites is None:
+        raise UserError("name the sites: --sites SHEET or --recordings FOLDER")
+    return read_sites(sites)
+
+
+def _scalogram_settings(wavelet: str, f_min: float, f_max: float, voices: int, hop: float) -> Any:
+    from batpam.scalograms.transform import ScalogramSettings
+
+    return ScalogramSettings(wavelet=wavelet, f_min=f_min, f_max=f_max, voices=voices, hop=hop)
+
+
+@app.command(epilog=_example("batpam check --config config/config.yaml"))
+def check(
+    config: Annotated[Path, typer.Option(help="Configuration file.")] = Path("config/config.yaml"),
+    override: Annotated[str, typer.Option(help="Settings on top of it, as JSON.")] = "",
+    demo: Annotated[str, typer.Option(help="A folder of recordings that may be missing: the workflow makes it.")] = "",
+) -> None:
+    """Check the configuration and the site sheet, and print the settings and the sites as JSON."""
+    import json
+    from dataclasses import asdict
+
+    from batpam.config import check_config, read_config
+    from batpam.recordings.index import check_any, folders_of
+
+    settings = check_config(json.loads(override)) if override else read_config(config)
+    deployments = _deployments(
+        None if settings.recordings else Path(settings.sites),
+        Path(settings.recordings) if settings.recordings else None,
+        settings.timezone,
+    )
+    folders = {d.recordings: folders_of(d, may_miss=demo) for d in deployments}
+    there = [d for d in deployments if all(Path(folder).exists() for folder in folders[d.recordings])]
+    if len(there) == len(deployments):
+        check_any(there)
+    print(
+        json.dumps(
+            {"config": settings.model_dump(), "sites": [asdict(d) for d in deployments], "folders": folders}
+        )
+    )
+
+
+@app.command(epilog=_example("batpam simulate --output results/demo"))
+def simulate(
+    output: Annotated[Path, typer.Option(help="Folder: recordings/SITE/*.wav and truth.parquet.")],
+    nights: Annotated[int, typer.Option(min=1, help="Nights.")] = 2,
+    minutes: Annotated[float, typer.Option(min=0.1, help="Minutes of audio in all.")] = 10.0,
+    sample_rate: Annotated[int, typer.Option(min=50_000, help="Hz.")] = 384_000,
+    seed: Annotated[int, typer.Option(help="Another number, another survey.")] = 1,
+    workers: Workers = 1,
+) -> None:
+    """Make a survey of two sites with known truth: bats, insects and noise."""
+    from batpam.simulate.survey import simulate as run
+
+    run(output, nights=nights, minutes=minutes, sample_rate=sample_rate, seed=seed, workers=workers)
+
+
+@app.command(epilog=_example("batpam index --sites config/sites.tsv --output results/index"))
+def index(
+    output: Annotated[Path, typer.Option(help="Folder: recordings.parquet, shards.tsv, manifests/.")],
+    sites: Sites = None,
+    recordings: Folder = None,
+    timezone: Zone = "UTC",
+    shard_hours: Annotated[float, typer.Option(help="Most audio in a shard, h.")] = 24.0,
+    min_sample_rate: Annotated[float, typer.Option(help="Exclude recordings below, Hz.")] = 90_000.0,
+    workers: Workers = 1,
+) -> None:
+    """Find the recordings of every site, read their headers, give them nights and put them into shards."""
+    from batpam.recordings.index import index as run
+
+    run(
+        _deployments(sites, recordings, timezone), output, shard_hours=shard_hours, min_sample_rate=min_sample_rate,
+        workers=workers,
+    )  # fmt: skip
+
+
+@app.command(
+    epilog=_example("batpam segment --manifest M.parquet --output segments.parquet --coverage coverage.parquet")
+)
+def segment(
+    manifest: Manifest,
+    output: Output,
+    coverage: Annotated[Path, typer.Option(help="Also written: how far each file could be read.")],
+    hop: Hop = 0.0005,
+    f_min: Annotated[float, typer.Option(help="Lowest frequency that is looked at, Hz.")] = 10_000.0,
+    threshold_db: Annotated[float, typer.Option(help="Rise above the noise that is kept, dB.")] = 9.0,
+    padding: Annotated[float, typer.Option(help="Kept before and after, s.")] = 0.2,
+) -> None:
+    """Find where in the recordings of a shard something ultrasonic may be."""
+    from batpam.segments.gate import segment as run
+
+    run(manifest, output, coverage, hop=hop, f_min=f_min, threshold_db=threshold_db, padding=padding)
+
+
+@app.command(epilog=_example("batpam scalogram --manifest M.parquet --segments S.parquet --output shard.h5"))
+def scalogram(
+    manifest: Manifest,
+    segments: Annotated[Path, typer.Option(help="Segments of the shard.")],
+    output: Output,
+    wavelet: Wavelet = "cmor4-4",
+    f_min: FMin = 10_000.0,
+    f_max: FMax = 150_000.0,
+    voices: Voices = 96,
+    hop: Hop = 0.0005,
+    workers: Workers = 1,
+) -> None:
+    """Compute the wavelet scalograms of a shard's segments into one HDF5 file."""
+    from batpam.scalograms.shards import scalogram as run
+
+    run(
+        manifest, segments, output, settings=_scalogram_settings(wavelet, f_min, f_max, voices, hop), workers=workers
+    )
+
+
+@app.command(epilog=_example("batpam detect --shard shard.h5 --manifest M.parquet --output calls.parquet"))
+def detect(
+    shard: Annotated[Path, typer.Option(help="HDF5 shard of scalograms.")],
+    manifest: Manifest,
+    output: Output,
+    model: Model = None,
+    min_score: Annotated[float, typer.Option(help="Drop detections below.")] = 0.1,
+    device: Device = "auto",
+    workers: Workers = 1,
+) -> None:
+    """Find and classify the calls in a shard: one row per call, with the score of every species."""
+    from batpam.detection.detect import detect as run
+    from batpam.models.files import shipped_model
+
+    run(shard, manifest, model or shipped_model(), output, min_score=min_score, device=device, workers=workers)
+
+
+SiteName = Annotated[str, typer.Option(help="Name of the site.")]
+SiteTable = Annotated[Path, typer.Option(help="Recordings of the site, results/index/sites/SITE.parquet.")]
+Segments = Annotated[Path, typer.Option(help="Folder of segments and coverage.")]
+Detections = Annotated[Path, typer.Option(help="Folder of detections.")]
+SiteLedger = Annotated[Path, typer.Option(help="Ledger of the site.")]
+
+
+@app.command(epilog=_example("batpam ledger --site orchard --index results/index/sites/orchard.parquet --output L.parquet"))
+def ledger(
+    site: SiteName,
+    index: SiteTable,
+    output: Output,
+    segments: Segments = Path("results/segments"),
+    detections: Detections = Path("results/detections"),
+) -> None:
+    """Account for every second of every file of a site, or fail."""
+    from batpam.recordings.ledger import ledger as run
+
+    run(site, index, segments, detections, output)
+
+
+@app.command(
+    epilog=_example(
+        "batpam activity --site orchard --sites config/sites.tsv --index results/index/sites/orchard.parquet "
+        "--ledger results/coverage/sites/orchard.parquet --output results/activity/orchard"
+    )
+)
+def activity(
+    site: SiteName,
+    index: SiteTable,
+    ledger: SiteLedger,
+    output: Annotated[Path, typer.Option(help="Folder: passes, activity and nights, as Parquet and CSV.")],
+    detections: Detections = Path("results/detections"),
+    sites: Sites = None,
+    recordings: Folder = None,
+    timezone: Zone = "UTC",
+    model: Model = None,
+    min_score: Annotated[float, typer.Option(help="Detection score from which a call counts.")] = 0.3,
+    min_species_score: Annotated[float, typer.Option(help="Class score from which a species is named.")] = 0.5,
+    gap: Annotated[float, typer.Option(help="Longest time from call to call in a pass, s.")] = 1.0,
+    min_calls: Annotated[int, typer.Option(help="Fewest calls in a pass.")] = 2,
+) -> None:
+    """Make passes of the calls of a site, and tables of activity and effort per night."""
+    from batpam.activity.summary import activity as run
+    from batpam.models.files import read_card, shipped_model
+
+    deployment = _of_site(_deployments(sites, recordings, timezone), site)[0]
+    run(
+        index, detections, ledger, deployment, read_card(model or shipped_model()), output,
+        min_score=min_score, min_species_score=min_species_score, gap=gap, min_calls=min_calls,
+    )  # fmt: skip
+
+
+def _of_site(deployments: Any, site: str) -> Any:
+    found = [d for d in deployments if d.site == site]
+    if not found:
+        raise UserError(f"site {site!r} is not in the site sheet")
+    return found
+
+
+@app.command(epilog=_example("batpam gather --site orchard --site riverside"))
+def gather(
+    site: Annotated[list[str], typer.Option(help="Name of a site, once per site.")],
+    activity: Annotated[Path, typer.Option(help="Folder of the sites' tables.")] = Path("results/activity"),
+    coverage: Annotated[Path, typer.Option(help="Folder of the ledgers.")] = Path("results/coverage"),
+) -> None:
+    """Put the tables of all sites together: activity, passes, nights, the ledger and its totals."""
+    from batpam.activity.summary import gather as run
+
+    run(site, activity, coverage)
+
+
+@app.command(epilog=_example("batpam report --sites config/sites.tsv --output results/report/index.html"))
+def report(
+    output: Annotated[Path, typer.Option(help="HTML page.")],
+    activity: Annotated[Path, typer.Option(help="Folder of the tables.")] = Path("results/activity"),
+    ledger: Annotated[Path, typer.Option(help="The ledger.")] = Path("results/coverage/ledger.parquet"),
+    site: Annotated[str, typer.Option(help="A page of this site only; --activity and --ledger are its own.")] = "",
+    sites: Sites = None,
+    recordings: Folder = None,
+    timezone: Zone = "UTC",
+    model: Model = None,
+    title: Annotated[str, typer.Option(help="Title of the survey.")] = "Bat survey",
+) -> None:
+    """Write the page of the survey, or of one site, that a person reads."""
+    from batpam.models.files import read_card, shipped_model
+    from batpam.reports.pages import report_site, report_survey
+
+    deployments = _deployments(sites, recordings, timezone)
+    card = read_card(model or shipped_model())
+    if site:
+        report_site(activity, ledger, _of_site(deployments, site)[0], card, output, title=title)
+    else:
+        report_survey(activity, ledger, deployments, card, output, title=title)
+
+
+@app.command(epilog=_example("batpam train --taxa config/taxa/europe.tsv --output models/mine.safetensors --workers 2"))
+def train(
+    output: Annotated[Path, typer.Option(help="Model file (*.safetensors); its card is written beside it.")],
+    taxa: Annotated[Path, typer.Option(help="Classes: code, species, english, group (tab-separated).")] = Path(
+        "config/taxa/europe.tsv"
+    ),
+    examples: Annotated[int, typer.Option(min=2, help="Simulated windows.")] = 20_000,
+    epochs: Annotated[int, typer.Option(min=1, help="Times that each is seen.")] = 6,
+    width: Annotated[int, typer.Option(min=4, help="Size of the network.")] = 12,
+    seed: Annotated[int, typer.Option(help="Of examples, weights and order.")] = 1,
+    wavelet: Wavelet = "cmor4-4",
+    f_min: FMin = 10_000.0,
+    f_max: FMax = 150_000.0,
+    voices: Voices = 96,
+    hop: Hop = 0.0005,
+    device: Device = "auto",
+    workers: Workers = 1,
+) -> None:
+    """Fit the network on simulated recordings and write a model file with its card."""
+    from batpam.models.files import read_taxa
+    from batpam.training.fit import TrainingSettings, describe
+    from batpam.training.fit import train as run
+
+    settings = TrainingSettings(examples=examples, epochs=epochs, width=width, seed=seed)
+    card = run(
+        read_taxa(taxa), _scalogram_settings(wavelet, f_min, f_max, voices, hop), settings, output, device=device,
+        workers=workers,
+    )  # fmt: skip
+    print(describe(card))
+
+
+@app.command(epilog=_example("batpam export --format csv --output calls.csv results/detections"))
+def export(
+    detections: Annotated[list[Path], typer.Argument(help="Tables of detections, or folders of them.")],
+    output: Output,
+    format: Annotated[str, typer.Option(help="csv.")] = "csv",
+    min_score: Annotated[float, typer.Option(help="Leave out calls with a lower detection score.")] = 0.0,
+    relative_to: Annotated[Optional[Path], typer.Option(help="Give paths of recordings relative to it.")] = None,  # noqa: UP045
+) -> None:
+    """Write calls in a format of others: one row per call."""
+    from batpam.exports.csv import export_csv
+
+    if format != "csv":
+        raise UserError(f"format {format!r} is not known; use csv")
+    count = export_csv(detections, output, min_score=min_score, relative_to=relative_to)
+    print(f"{count} calls written to {output}")

@@ -1,0 +1,127 @@
+"""The settings: their types, defaults, limits and meaning, in one place.
+
+``workflow/schemas/config.schema.json`` is made from here; a test keeps the two in step.
+"""
+
+import difflib
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from batpam.errors import UserError
+from batpam.scalograms.transform import ScalogramSettings
+
+_DEFAULT = ScalogramSettings()
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class IndexConfig(_Section):
+    """How recordings are found and put into shards."""
+
+    shard_hours: float = Field(24.0, gt=0, le=1000, description="Most audio in one shard, the work of one job, h.")
+    min_sample_rate: float = Field(
+        90_000, ge=1000, description="Recordings below this real sample rate are excluded: no bat would be in them, Hz."
+    )
+
+
+class SegmentConfig(_Section):
+    """The gate that decides what is worth a scalogram."""
+
+    f_min: float = Field(10_000, gt=0, description="Lowest frequency that is looked at, Hz.")
+    threshold_db: float = Field(
+        9.0, gt=0, le=60, description="How far a patch of 2 ms by 1.5 kHz must rise above the noise to be kept, dB."
+    )
+    padding: float = Field(0.2, ge=0, le=10, description="What is kept before and after, s.")
+
+
+class ScalogramConfig(_Section):
+    """The wavelet transform; must be that of the model."""
+
+    wavelet: str = Field(_DEFAULT.wavelet, description="A complex wavelet as PyWavelets names it.")
+    f_min: float = Field(_DEFAULT.f_min, gt=0, description="Centre of the lowest voice, Hz.")
+    f_max: float = Field(_DEFAULT.f_max, gt=0, description="Centre of the highest voice, Hz.")
+    voices: int = Field(_DEFAULT.voices, ge=8, le=1024, description="Voices, spaced evenly in log frequency.")
+    hop: float = Field(_DEFAULT.hop, gt=0, le=0.1, description="Time that power is pooled over, s.")
+
+
+class DetectConfig(_Section):
+    """The network."""
+
+    model: str = Field("", description="Model file (safetensors); empty for the one that comes with batpam.")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the network runs.")
+    min_score: float = Field(0.1, gt=0, lt=1, description="Detections below this score are not written.")
+
+
+class ActivityConfig(_Section):
+    """Which calls count, and what a pass is."""
+
+    min_score: float = Field(0.3, ge=0, le=1, description="Detection score from which a call counts.")
+    min_species_score: float = Field(
+        0.5, ge=0, le=1, description="Class score from which a call is given a species; below, its group, or 'Chiroptera'."
+    )
+    gap: float = Field(1.0, gt=0, le=60, description="Longest time from call to call within a pass, start to start, s.")
+    min_calls: int = Field(2, ge=1, le=100, description="Fewest calls in a pass.")
+
+
+class Config(_Section):
+    """Settings of a survey."""
+
+    title: str = Field("Bat survey", description="Title of the report.")
+    sites: str = Field("config/sites.tsv", description="The site sheet, a tab-separated table.")
+    recordings: str = Field(
+        "", description="A folder with one sub-folder per site; if given, there is no need of a site sheet."
+    )
+    timezone: str = Field("UTC", description="IANA time zone of the sites that `recordings` makes.")
+    index: IndexConfig = Field(default_factory=IndexConfig)
+    segment: SegmentConfig = Field(default_factory=SegmentConfig)
+    scalogram: ScalogramConfig = Field(default_factory=ScalogramConfig)
+    detect: DetectConfig = Field(default_factory=DetectConfig)
+    activity: ActivityConfig = Field(default_factory=ActivityConfig)
+
+
+def read_config(path: Path) -> Config:
+    """Read and check a configuration file.
+
+    Raises
+    ------
+    UserError
+        It cannot be read, a key is not known or a value is out of range; names the key.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: the configuration cannot be read ({error.__class__.__name__})") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
+    return check_config(raw or {}, str(path))
+
+
+def check_config(raw: dict[str, Any], where: str = "configuration") -> Config:
+    """Check settings that came from YAML or from Snakemake's ``--config``."""
+    try:
+        return Config.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(key, known_keys(), 1)
+            mend = f"did you mean {near[0]!r}?" if near else "config/README.md lists the keys"
+            raise UserError(f"{where}: unknown key {key!r}; {mend}") from None
+        raise UserError(f"{where}: {key}: {first['msg'].lower()}, not {first['input']!r}") from None
+
+
+def known_keys() -> list[str]:
+    """Every key, with dots between section and key."""
+    keys = []
+    for name, field in Config.model_fields.items():
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, _Section):
+            keys += [f"{name}.{key}" for key in section.model_fields]
+        else:
+            keys.append(name)
+    return keys

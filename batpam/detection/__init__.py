@@ -1,0 +1,1 @@
+"""Detection: scalograms and a model in, calls out."""

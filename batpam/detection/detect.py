@@ -1,0 +1,210 @@
+"""Detection: the network over a shard of scalograms, one row per call.
+
+A segment is read in windows that overlap by the reach of the network; a call counts in the window in whose core its
+centre lies. So a call is found once, and what is said of it does not depend on the windows.
+"""
+
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import torch
+
+from batpam.errors import UserError
+from batpam.models.decode import DecodedCalls, decode
+from batpam.models.files import ModelCard, load_model, model_hash
+from batpam.models.network import TIME_STRIDE, VOICE_STRIDE, CallNetwork
+from batpam.progress import Progress
+from batpam.scalograms.shards import Segment, Shard
+from batpam.tables import DETECTIONS, provenance, read_table, write_table
+
+CORE_HOPS = 4096
+"""Hops of a window in which calls count."""
+
+BACKGROUND_S = 0.05
+"""Time before and after a call that its signal-to-noise ratio is held against."""
+
+
+def detect(
+    shard: Path, manifest: Path, model: Path, output: Path, *, min_score: float, device: str = "auto", workers: int = 1
+) -> None:
+    """Find and classify the calls of a shard.
+
+    Parameters
+    ----------
+    shard
+        HDF5 shard of scalograms.
+    manifest
+        Table of the schema MANIFEST of the same shard.
+    model
+        Model file.
+    output
+        Table to write, of the schema DETECTIONS with a column ``score_CODE`` per class.
+    min_score
+        Detections below this score are dropped.
+    device
+        ``auto``, ``cpu`` or ``cuda``.
+    workers
+        Threads on the CPU.
+
+    Raises
+    ------
+    UserError
+        The shard was made with another transform than the model was trained on, or there is no such device.
+    """
+    import h5py
+
+    network, card = load_model(model)
+    on = pick_device(device)
+    torch.set_num_threads(workers)
+    network.to(on)
+    recordings = read_table(manifest).set_index("recording")
+    tables: list[pd.DataFrame] = []
+    hops_scored = 0
+    try:
+        file = h5py.File(shard, "r")
+    except OSError as error:
+        raise UserError(f"{shard}: cannot be read as HDF5; delete it and run again") from error
+    with file:
+        opened = Shard(file, shard)
+        if opened.settings != card.scalogram:
+            raise UserError(
+                f"model {card.name} wants scalograms with {card.scalogram}, this shard has {opened.settings}; "
+                "set the section 'scalogram' of the configuration to the model's"
+            )
+        total = sum(segment.hops for segment in opened.segments) * opened.settings.hop
+        with Progress(f"detecting {manifest.stem}", total, "s of scalogram") as progress:
+            for segment in opened.segments:
+                calls = segment_calls(opened, segment, network, card, min_score=min_score, device=on)
+                tables.append(_rows(calls, segment, recordings.loc[segment.recording], card))
+                hops_scored += segment.hops
+                progress.at(hops_scored * opened.settings.hop)
+    schema = detections_schema(card)
+    rows = pd.concat(tables, ignore_index=True) if tables else schema.empty_table().to_pandas()
+    rows = rows.sort_values(["recording", "start_s"], ignore_index=True)
+    origin = provenance(
+        "detect", model=card.name, model_hash=model_hash(model), min_score=min_score, hops_scored=hops_scored
+    )
+    write_table(rows, schema, output, origin)
+    print(f"{len(rows)} calls in {total:.1f} s of scalogram", file=sys.stderr)
+
+
+def detections_schema(card: ModelCard) -> pa.Schema:
+    """Schema of the detections of one model."""
+    return pa.schema([*DETECTIONS, *((f"score_{taxon.code}", pa.float32()) for taxon in card.taxa)])
+
+
+def pick_device(device: str) -> torch.device:
+    """Return the device to run on.
+
+    Raises
+    ------
+    UserError
+        CUDA was asked for and there is none.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("detect.device: cuda was asked for and none is there; use auto or cpu")
+    return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def segment_calls(
+    shard: Shard, segment: Segment, network: CallNetwork, card: ModelCard, *, min_score: float, device: torch.device
+) -> pd.DataFrame:
+    """Calls of one segment; times in s from the start of the recording, frequencies in Hz."""
+    found = []
+    for first, last, low, high in windows(segment.first_hop, segment.hops, network.settings.reach):
+        power = shard.power(segment, low, high)
+        even = len(power) % TIME_STRIDE
+        padded = np.pad(power, ((0, TIME_STRIDE - even), (0, 0)), mode="edge") if even else power
+        with torch.inference_mode():
+            prediction = network(torch.from_numpy(padded).unsqueeze(0).to(device))
+        calls = decode(prediction, min_score)[0]
+        centre = calls.centre * TIME_STRIDE + low
+        calls = calls[(centre >= first) & (centre < last)]
+        found.append(_measure(calls, power, segment.first_hop + low, segment.rate, card))
+    return pd.concat(found, ignore_index=True)
+
+
+def windows(first_hop: int, hops: int, reach: int) -> Iterator[tuple[int, int, int, int]]:
+    """Windows of a segment: core ``first`` to ``last`` and what is read for it, ``low`` to ``high``, in its hops.
+
+    Cores end on a grid of the recording, and each window begins on a whole output frame of it.
+    """
+    first = 0
+    while first < hops:
+        last = min(first + CORE_HOPS - (first_hop + first) % CORE_HOPS, hops)
+        low = max(first - reach, 0)
+        low += -(first_hop + low) % TIME_STRIDE
+        yield first, last, min(low, hops - 1), min(last + reach, hops)
+        first = last
+
+
+def _measure(
+    calls: DecodedCalls, power: np.ndarray, first_hop: int, rate: float, card: ModelCard
+) -> pd.DataFrame:
+    """Times, frequencies and signal-to-noise ratio of decoded calls, from the scalogram they were found in.
+
+    Parameters
+    ----------
+    power
+        Shape (hops, voices), dB re full scale; its first hop is ``first_hop`` of the recording.
+    """
+    settings = card.scalogram
+    log_voices = np.log(settings.frequencies())
+    per_row = VOICE_STRIDE
+
+    def hertz(rows: np.ndarray) -> np.ndarray:
+        slope = (log_voices[-1] - log_voices[0]) / (len(log_voices) - 1)
+        return np.exp(log_voices[0] + rows * per_row * slope)
+
+    low, high = np.minimum(calls.low, calls.row), np.maximum(calls.high, calls.row)
+    start, end = calls.start * TIME_STRIDE, np.maximum(calls.end, calls.start + 0.5) * TIME_STRIDE
+    peak, snr = np.zeros(len(calls)), np.zeros(len(calls))
+    background = round(BACKGROUND_S / settings.hop)
+    for i in range(len(calls)):
+        a, b = int(np.clip(np.floor(start[i]), 0, len(power) - 1)), int(np.clip(np.ceil(end[i]), 1, len(power)))
+        v = int(np.clip(np.floor(low[i] * per_row), 0, settings.voices - 1))
+        w = int(np.clip(np.ceil(high[i] * per_row) + 1, v + 1, settings.voices))
+        box = 10 ** (power[a : max(b, a + 1), v:w] / 10)
+        voice = int(box.mean(axis=0).argmax())
+        peak[i] = v + voice
+        around = power[max(a - background, 0) : b + background, v + voice]
+        snr[i] = 10 * np.log10(box[:, voice].max()) - np.median(around)
+    limit = rate / 2
+    classes = calls.species
+    best = classes.argmax(axis=1) if len(calls) else np.zeros(0, int)
+    table = {
+        "start_s": np.maximum((first_hop + start) * settings.hop, 0.0),
+        "end_s": (first_hop + end) * settings.hop,
+        "peak_hz": np.exp(np.interp(peak, np.arange(len(log_voices)), log_voices)),
+        "low_hz": hertz(np.maximum(low, 0)),
+        "high_hz": np.minimum(hertz(high), limit),
+        "snr_db": snr,
+        "det_score": calls.score.astype(float),
+        "species": [card.taxa[k].species for k in best],
+        "class_score": classes[np.arange(len(calls)), best].astype(float),
+    }
+    return pd.DataFrame({**table, **{f"score_{taxon.code}": classes[:, k] for k, taxon in enumerate(card.taxa)}})
+
+
+def _rows(calls: pd.DataFrame, segment: Segment, recording: Any, card: ModelCard) -> pd.DataFrame:
+    """Calls of a segment with what is known of their recording."""
+    begins = recording["start_utc"]
+    start_utc = (
+        pd.Series([pd.NaT] * len(calls), dtype="datetime64[us, UTC]")
+        if pd.isna(begins)
+        else begins + calls["start_s"].map(lambda s: timedelta(seconds=s)).astype("timedelta64[us]")
+    )
+    return calls.assign(
+        site=recording["site"],
+        recorder=recording["recorder"],
+        night=recording["night"],
+        recording=segment.recording,
+        path=recording["path"],
+        start_utc=start_utc,
+    )[detections_schema(card).names]

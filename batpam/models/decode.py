@@ -1,0 +1,93 @@
+"""From the network's grid to calls."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from batpam.models.network import Prediction
+
+SAME_CALL = 0.4
+"""Two boxes that share more than this of the smaller one are one call."""
+
+
+@dataclass(frozen=True)
+class DecodedCalls:
+    """Calls of one scalogram, in order of time, n of them.
+
+    Attributes
+    ----------
+    score
+        Detection score, shape (n,), 0 to 1.
+    species
+        Score of every class, shape (n, classes), each row sums to 1.
+    centre, start, end
+        In output frames from the start of the scalogram, shape (n,).
+    row, low, high
+        Row of the loudest frequency and the lowest and highest row, shape (n,), row 0 starts at the lowest voice.
+    """
+
+    score: np.ndarray
+    species: np.ndarray
+    centre: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+    row: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    def __getitem__(self, keep: np.ndarray) -> "DecodedCalls":
+        return DecodedCalls(*(getattr(self, name)[keep] for name in self.__dataclass_fields__))
+
+
+def decode(prediction: Prediction, min_score: float) -> list[DecodedCalls]:
+    """Peaks of the call score, one list entry per item of the batch.
+
+    Parameters
+    ----------
+    min_score
+        Detection score below which a peak is dropped.
+    """
+    score = torch.sigmoid(prediction.call)
+    highest = functional.max_pool2d(score.unsqueeze(1), 3, 1, 1).squeeze(1)
+    peaks = (score >= min_score) & (score == highest)
+    decoded = []
+    for item in range(len(score)):
+        row, frame = torch.nonzero(peaks[item], as_tuple=True)
+        extent = prediction.extent[item, :, row, frame].float().cpu().numpy()
+        centre = frame.cpu().numpy() + 0.5
+        middle = row.cpu().numpy() + 0.5
+        calls = DecodedCalls(
+            score=score[item, row, frame].float().cpu().numpy(),
+            species=torch.softmax(prediction.species[item, :, row, frame].float(), 0).T.cpu().numpy(),
+            centre=centre,
+            start=centre - extent[0],
+            end=centre + extent[1],
+            row=middle,
+            low=middle - extent[2],
+            high=middle + extent[3],
+        )
+        calls = calls[_best_of_overlapping(calls)]
+        decoded.append(calls[np.argsort(calls.centre, kind="stable")])
+    return decoded
+
+
+def _best_of_overlapping(calls: DecodedCalls) -> np.ndarray:
+    """Indices of the calls that no higher-scored call covers."""
+    kept: list[int] = []
+    for i in np.lexsort((calls.row, calls.centre, -calls.score)):
+        for j in kept:
+            time = min(calls.end[i], calls.end[j]) - max(calls.start[i], calls.start[j])
+            rows = min(calls.high[i], calls.high[j]) - max(calls.low[i], calls.low[j])
+            if time <= 0 or rows <= 0:
+                continue
+            areas = [(calls.end[k] - calls.start[k]) * (calls.high[k] - calls.low[k]) for k in (i, j)]
+            if time * rows > SAME_CALL * max(min(areas), 1e-6):
+                break
+        else:
+            kept.append(int(i))
+    return np.array(kept, int)

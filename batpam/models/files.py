@@ -1,0 +1,147 @@
+"""Model files: weights as safetensors, everything else as a JSON card beside them.
+
+Neither can run code when it is read.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from batpam.errors import UserError
+from batpam.models.network import CallNetwork, NetworkSettings
+from batpam.scalograms.transform import ScalogramSettings
+
+SHIPPED = "europe"
+
+
+@dataclass(frozen=True)
+class Taxon:
+    """A class of the network: short code, scientific and English name, and the group it is confused in."""
+
+    code: str
+    species: str
+    english: str
+    group: str
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What one must know to use a model file.
+
+    Attributes
+    ----------
+    name
+        Name of the model.
+    taxa
+        The classes, in the order of the network's outputs.
+    scalogram
+        The transform that the network was trained on.
+    network
+        Its size.
+    training, metrics
+        How it was trained and how it did on held-out data, for people to read.
+    """
+
+    name: str
+    taxa: tuple[Taxon, ...]
+    scalogram: ScalogramSettings
+    network: NetworkSettings
+    training: dict[str, Any]
+    metrics: dict[str, Any]
+
+
+def shipped_model() -> Path:
+    """Path of the model that comes with batpam."""
+    return Path(str(files("batpam.models") / f"{SHIPPED}.safetensors"))
+
+
+def read_card(model: Path) -> ModelCard:
+    """Read the card of a model file.
+
+    Raises
+    ------
+    UserError
+        The card is missing or is not one.
+    """
+    path = model.with_suffix(".json")
+    try:
+        raw = json.loads(path.read_text())
+        return ModelCard(
+            name=raw["name"],
+            taxa=tuple(Taxon(**taxon) for taxon in raw["taxa"]),
+            scalogram=ScalogramSettings(**raw["scalogram"]),
+            network=NetworkSettings(**raw["network"]),
+            training=raw["training"],
+            metrics=raw["metrics"],
+        )
+    except FileNotFoundError as error:
+        raise UserError(f"model {model}: there is no card {path.name} beside it; `batpam train` writes both") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"model card {path}: not a card of this version of batpam ({error})") from error
+
+
+def write_model(network: CallNetwork, card: ModelCard, path: Path) -> None:
+    """Write weights and card side by side."""
+    from safetensors.torch import save_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".part")
+    state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    save_file({name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}, temporary)
+    path.with_suffix(".json").write_text(json.dumps(asdict(card), indent=2) + "\n")
+    temporary.replace(path)
+
+
+def load_model(path: Path) -> tuple[CallNetwork, ModelCard]:
+    """Load a network, ready to predict, and its card."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    card = read_card(path)
+    network = CallNetwork(card.network)
+    try:
+        missing, unexpected = network.load_state_dict(load_file(path), strict=False)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise UserError(f"model {path}: the weights cannot be read ({str(error).splitlines()[0]})") from error
+    if unexpected or any(not name.endswith("num_batches_tracked") for name in missing):
+        raise UserError(f"model {path}: the weights do not fit the card; take both from the same training")
+    return network.eval(), card
+
+
+def model_hash(path: Path) -> str:
+    """First 12 digits of the SHA-256 of weights and card."""
+    digest = hashlib.sha256(path.read_bytes())
+    digest.update(path.with_suffix(".json").read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def read_taxa(path: Path) -> list[Taxon]:
+    """Read the classes of a model to be: a tab-separated table of ``code``, ``species``, ``english`` and ``group``.
+
+    Raises
+    ------
+    UserError
+        A column is missing, a code stands twice, or the simulator does not know it.
+    """
+    import pandas as pd
+
+    from batpam.simulate.calls import species_names
+
+    columns = ["code", "species", "english", "group"]
+    try:
+        table = pd.read_csv(path, sep="\t", dtype=str, comment="#")
+    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise UserError(f"{path}: cannot be read as a table of taxa ({error})") from error
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        raise UserError(f"{path}: column {missing[0]!r} is missing; a table of taxa needs {', '.join(columns)}")
+    unknown = [code for code in table["code"] if code not in species_names()]
+    if unknown:
+        raise UserError(f"{path}: the simulator has no calls for {unknown[0]!r}; it knows {', '.join(species_names())}")
+    twice = table["code"][table["code"].duplicated()]
+    if len(twice):
+        raise UserError(f"{path}: code {twice.iloc[0]!r} stands twice")
+    return [Taxon(*row) for row in table[columns].itertuples(index=False)]

@@ -1,0 +1,121 @@
+"""The network: scalogram in, calls out, dense in time and frequency.
+
+Each cell of the output grid, 1 ms by 8 voices with the shipped settings, says how likely a call is centred there (time: the
+middle of the call, frequency: where it is loudest), which species it would be, and how far the call reaches from
+there. Two bats that call at the same time at different frequencies are two cells.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+TIME_STRIDE = 2
+"""Hops per output frame."""
+
+VOICE_STRIDE = 8
+"""Voices per output row."""
+
+BACKGROUND_HOPS = 129
+"""Hops over which the background of a voice is averaged."""
+
+EXTENTS = 4
+"""Regressed per cell: ms from the start to the cell, ms from the cell to the end, rows down to the lowest, up to the highest."""
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """Size of the network.
+
+    Attributes
+    ----------
+    classes
+        Number of species.
+    voices
+        Voices of the scalogram, a multiple of :data:`VOICE_STRIDE`.
+    width
+        Channels of the first layer; the others grow with it.
+    context_layers
+        Dilated layers over time; the last one reaches ``2 * 2**(context_layers - 1)`` frames to either side.
+    """
+
+    classes: int
+    voices: int = 96
+    width: int = 16
+    context_layers: int = 6
+
+    @property
+    def reach(self) -> int:
+        """Hops to either side of a hop that can change what is said about it."""
+        context = sum(2 * 2**i for i in range(self.context_layers))
+        return BACKGROUND_HOPS // 2 + TIME_STRIDE * (context + 8)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the network says of a batch, as raw outputs.
+
+    Attributes
+    ----------
+    call
+        Logit of a call in each cell, shape (batch, rows, frames).
+    species
+        Logits of the species, shape (batch, classes, rows, frames).
+    extent
+        See :data:`EXTENTS`, shape (batch, 4, rows, frames), in frames and rows, not negative.
+    """
+
+    call: Tensor
+    species: Tensor
+    extent: Tensor
+
+
+class CallNetwork(nn.Module):
+    """Convolutions over time and frequency, a dilated context over time, and three heads."""
+
+    def __init__(self, settings: NetworkSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        w, rows = settings.width, settings.voices // VOICE_STRIDE
+        self.stem = nn.Sequential(
+            _conv(2, w, stride=(2, TIME_STRIDE)),
+            _conv(w, 2 * w, stride=(2, 1)),
+            _conv(2 * w, 3 * w, stride=(2, 1)),
+            _conv(3 * w, 4 * w),
+        )
+        context = 6 * w
+        self.squeeze = nn.Conv1d(4 * w * rows, context, 1)
+        self.context = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv1d(context, context, 5, padding=2 * 2**i, dilation=2**i, bias=False),
+                nn.BatchNorm1d(context),
+                nn.ReLU(inplace=True),
+            )
+            for i in range(settings.context_layers)
+        )
+        self.spread = nn.Conv1d(context, 4 * w * rows, 1)
+        self.merge = _conv(4 * w, 4 * w)
+        self.heads = nn.Conv2d(4 * w, 1 + settings.classes + EXTENTS, 1)
+        nn.init.constant_(self.heads.bias[:1], -4.6)  # type: ignore[index]  # a call is rare: start from 1 in 100
+
+    def forward(self, power: Tensor) -> Prediction:
+        """Predict from power in dB re full scale, shape (batch, hops, voices); hops a multiple of the stride."""
+        x = power.transpose(1, 2).unsqueeze(1)
+        padding = BACKGROUND_HOPS // 2
+        background = functional.avg_pool2d(x, (1, BACKGROUND_HOPS), 1, (0, padding), count_include_pad=False)
+        x = torch.cat([(x + 80.0) / 20.0, (x - background) / 10.0], dim=1)
+        x = self.stem(x)
+        batch, channels, rows, frames = x.shape
+        context = self.squeeze(x.reshape(batch, channels * rows, frames))
+        for layer in self.context:
+            context = context + layer(context)
+        x = self.merge(x + self.spread(context).reshape(batch, channels, rows, frames))
+        call, species, extent = torch.split(self.heads(x), [1, self.settings.classes, EXTENTS], dim=1)
+        return Prediction(call.squeeze(1), species, functional.softplus(extent))
+
+
+def _conv(inputs: int, outputs: int, stride: tuple[int, int] = (1, 1)) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
+    )

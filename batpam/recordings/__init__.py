@@ -1,0 +1,1 @@
+"""Recordings: reading audio, what headers tell, the index and the ledger."""

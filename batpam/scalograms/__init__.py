@@ -1,0 +1,1 @@
+"""Continuous wavelet scalograms: the transform and the HDF5 shards that hold it."""

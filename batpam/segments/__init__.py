@@ -1,0 +1,1 @@
+"""The activity gate: where in a recording something ultrasonic may be."""

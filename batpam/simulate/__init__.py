@@ -1,0 +1,1 @@
+"""Simulated recordings of known truth: calls, propagation, soundscapes and whole surveys."""

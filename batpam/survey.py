@@ -1,0 +1,184 @@
+"""The words of the domain: site, deployment, night, shard.
+
+A *site* is a place with a position and a time zone. A *deployment* is one recorder at a site, one row of the site
+sheet. A *night* is named by the date of its evening: local time minus twelve hours. A *shard* is one site, one
+night, at most so many hours of audio: the work of one job.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import pandas as pd
+
+from batpam.errors import UserError
+
+UNDATED = "undated"
+"""Stands for the night in names of shards whose recordings tell no time."""
+
+_SITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
+_NEEDED = ("site", "latitude", "longitude", "timezone", "recordings")
+_OPTIONAL = ("recorder", "time_expansion", "channel")
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One recorder at a site: a row of the site sheet.
+
+    Attributes
+    ----------
+    site
+        Letters, digits, dots and hyphens; names files and folders.
+    latitude, longitude
+        Degrees, WGS84; None where not known.
+    timezone
+        An IANA name.
+    recordings
+        Folder, or a pattern such as ``cards/*_T.WAV``.
+    recorder
+        Tells recorders at one site apart.
+    time_expansion
+        Factor by which the recordings were slowed down, 1 if they were not.
+    channel
+        Channel to analyse, from 1.
+    """
+
+    site: str
+    latitude: float | None
+    longitude: float | None
+    timezone: str
+    recordings: str
+    recorder: str = "1"
+    time_expansion: float = 1.0
+    channel: int = 1
+
+
+def read_sites(path: Path) -> list[Deployment]:
+    """Read and check a site sheet (tab-separated).
+
+    Raises
+    ------
+    UserError
+        Anything is missing or wrong; names the column and the line.
+    """
+    try:
+        table = pd.read_csv(path, sep="\t", dtype=str, comment="#", keep_default_na=False, skip_blank_lines=True)
+    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise UserError(f"{path}: cannot be read as a tab-separated site sheet ({_first_line(error)})") from error
+    table.columns = [str(column).strip() for column in table.columns]
+    missing = [name for name in _NEEDED if name not in table.columns]
+    if missing:
+        raise UserError(f"{path}: column {missing[0]!r} is missing; a site sheet needs {', '.join(_NEEDED)}")
+    strange = [name for name in table.columns if name not in _NEEDED + _OPTIONAL]
+    if strange:
+        raise UserError(f"{path}: column {strange[0]!r} is not known; optional ones are {', '.join(_OPTIONAL)}")
+    if table.empty:
+        raise UserError(f"{path}: no site in it; add a row per recorder")
+    deployments = [
+        _deployment({name: str(value).strip() for name, value in row.items()}, f"{path}, row {number}")
+        for number, row in enumerate(table.to_dict("records"), 1)
+    ]
+    _check_together(deployments, path)
+    return deployments
+
+
+def _deployment(row: dict[str, str], where: str) -> Deployment:
+    if not _SITE_NAME.fullmatch(row["site"]):
+        raise UserError(f"{where}: site {row['site']!r}: use letters, digits, dots and hyphens only")
+    position = []
+    for name, limit in (("latitude", 90.0), ("longitude", 180.0)):
+        value = _number(row[name], name, where) if row[name] else None
+        if value is not None and not abs(value) <= limit:
+            raise UserError(f"{where}: {name} {row[name]} is outside -{limit:.0f} to {limit:.0f} degrees")
+        position.append(value)
+    try:
+        if not row["timezone"]:
+            raise ZoneInfoNotFoundError
+        ZoneInfo(row["timezone"])
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise UserError(
+            f"{where}: time zone {row['timezone']!r} is not known; use an IANA name such as Europe/London"
+        ) from None
+    if not row["recordings"]:
+        raise UserError(f"{where}: recordings is empty; name the folder of the site's recordings")
+    expansion = _number(row.get("time_expansion") or "1", "time_expansion", where)
+    if not 1 <= expansion <= 1000:
+        raise UserError(f"{where}: time_expansion {expansion:g} is not between 1 and 1000")
+    channel = _number(row.get("channel") or "1", "channel", where)
+    if channel < 1 or channel != int(channel):
+        raise UserError(f"{where}: channel {row['channel']} is not a whole number from 1")
+    return Deployment(
+        row["site"], position[0], position[1], row["timezone"], row["recordings"], row.get("recorder") or "1",
+        expansion, int(channel),
+    )  # fmt: skip
+
+
+def _number(text: str, name: str, where: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UserError(f"{where}: {name} {text!r} is not a number") from None
+
+
+def _check_together(deployments: Sequence[Deployment], path: Path) -> None:
+    first: dict[str, Deployment] = {}
+    for d in deployments:
+        same = first.setdefault(d.site, d)
+        if (same.latitude, same.longitude, same.timezone) != (d.latitude, d.longitude, d.timezone):
+            raise UserError(f"{path}: site {d.site} has two positions or time zones; give its rows the same ones")
+    lowered: dict[str, str] = {}
+    for name in first:
+        if lowered.setdefault(name.lower(), name) != name:
+            raise UserError(f"{path}: sites {lowered[name.lower()]} and {name} differ only in case; rename one")
+
+
+def sites_of_folder(folder: Path, timezone: str) -> list[Deployment]:
+    """One site per sub-folder that holds anything; the folder itself is a site where it has none.
+
+    Raises
+    ------
+    UserError
+        The folder does not exist.
+    """
+    if not folder.is_dir():
+        raise UserError(f"recordings: {folder} is not a folder; give the folder that holds one sub-folder per site")
+    subfolders = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    deployments = []
+    for sub in subfolders or [folder.resolve()]:
+        name = re.sub(r"[^A-Za-z0-9.-]+", "-", sub.name).strip("-.") or "site"
+        deployments.append(Deployment(name, None, None, timezone, str(sub)))
+    names = [d.site.lower() for d in deployments]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"recordings: two sub-folders of {folder} would both be site {name!r}; rename one")
+    return deployments
+
+
+def night_of(local: datetime) -> date:
+    """Date of the evening that a local time belongs to.
+
+    Examples
+    --------
+    >>> night_of(datetime(2024, 6, 2, 3, 7)).isoformat()
+    '2024-06-01'
+    """
+    return (local.replace(tzinfo=None) - timedelta(hours=12)).date()
+
+
+@lru_cache(maxsize=256)
+def zone(name: str) -> ZoneInfo:
+    """Time zone by IANA name."""
+    return ZoneInfo(name)
+
+
+def local_to_utc(local: datetime, timezone: str) -> datetime:
+    """UTC of a local time without offset; the earlier of two in an autumn's doubled hour."""
+    return local.replace(tzinfo=zone(timezone)).astimezone(UTC)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,173 @@
+"""The schema of every table on disk, and how tables are written and read.
+
+Tables are Parquet. Their metadata carry, under the key ``batpam``, what they were made with.
+``docs/data-dictionary.md`` says what each column means; a test keeps it in step.
+"""
+
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from batpam import STAGE_VERSIONS, __version__
+from batpam.errors import UserError
+from batpam.files import written_whole
+
+_text, _whole, _number, _instant = pa.string(), pa.int64(), pa.float64(), pa.timestamp("us", "UTC")
+
+RECORDINGS = pa.schema(
+    [
+        ("recording", _text), ("site", _text), ("recorder", _text), ("path", _text), ("size_bytes", _whole),
+        ("modified_ns", _whole), ("night", _text), ("start_utc", _instant), ("utc_offset_min", _number),
+        ("clock_source", _text), ("sample_rate_hz", _number), ("time_expansion", _number), ("channel", _whole),
+        ("channels", _whole), ("samples", _whole), ("readable_samples", _whole), ("duration_s", _number),
+        ("state", _text), ("reason", _text), ("detail", _text), ("shard", _text),
+    ]
+)  # fmt: skip
+"""Every file that was found, one row each."""
+
+MANIFEST = pa.schema(
+    [
+        RECORDINGS.field(name)
+        for name in (
+            "recording", "site", "recorder", "path", "size_bytes", "modified_ns", "night", "start_utc", "sample_rate_hz",
+            "time_expansion", "channel", "samples", "readable_samples",
+        )
+    ]
+)  # fmt: skip
+"""The recordings of one shard, with all that a job needs to know of them."""
+
+SEGMENTS = pa.schema(
+    [
+        ("recording", _text), ("first_hop", _whole), ("last_hop", _whole), ("start_s", _number), ("end_s", _number),
+        ("read_samples", _whole),
+    ]
+)  # fmt: skip
+"""Where in each recording something ultrasonic happens."""
+
+COVERAGE = pa.schema([("recording", _text), ("read_samples", _whole), ("detail", _text)])
+"""How far each recording of a shard could be read."""
+
+DETECTIONS = pa.schema(
+    [
+        ("site", _text), ("recorder", _text), ("night", _text), ("recording", _text), ("path", _text),
+        ("start_s", _number), ("end_s", _number), ("start_utc", _instant), ("peak_hz", _number), ("low_hz", _number),
+        ("high_hz", _number), ("snr_db", _number), ("det_score", _number), ("species", _text),
+        ("class_score", _number),
+    ]
+)  # fmt: skip
+"""One row per call; behind these, ``score_CODE`` for every class of the model."""
+
+LEDGER = pa.schema(
+    [
+        ("site", _text), ("recorder", _text), ("night", _text), ("recording", _text), ("path", _text), ("state", _text),
+        ("reason", _text), ("detail", _text), ("start_sample", _whole), ("samples", _whole), ("start_s", _number),
+        ("duration_s", _number), ("size_bytes", _whole),
+    ]
+)  # fmt: skip
+"""Every stretch of every file and what became of it."""
+
+NIGHTS = pa.schema(
+    [
+        ("site", _text), ("night", _text), ("sunset_utc", _instant), ("sunrise_utc", _instant), ("files", _whole),
+        ("files_excluded", _whole), ("recorded_h", _number), ("analysed_h", _number), ("excluded_h", _number),
+        ("dark_h", _number), ("analysed_dark_h", _number),
+    ]
+)  # fmt: skip
+"""Effort: one row per site and night that has a file."""
+
+PASSES = pa.schema(
+    [
+        ("site", _text), ("recorder", _text), ("night", _text), ("taxon", _text), ("group", _text), ("rank", _text),
+        ("start_utc", _instant), ("duration_s", _number), ("calls", _whole), ("files", _whole),
+        ("mean_peak_hz", _number), ("mean_score", _number), ("best_path", _text), ("best_start_s", _number),
+    ]
+)  # fmt: skip
+"""One row per pass."""
+
+ACTIVITY = pa.schema(
+    [
+        ("site", _text), ("night", _text), ("taxon", _text), ("group", _text), ("rank", _text), ("calls", _whole),
+        ("passes", _whole), ("minutes", _whole), ("files_with_taxon", _whole), ("analysed_h", _number),
+        ("passes_per_h", _number), ("minutes_per_h", _number),
+    ]
+)  # fmt: skip
+"""Activity per site, night and taxon; zeros are nights on which the site was recorded and the taxon not found."""
+
+TRUTH = pa.schema(
+    [
+        ("site", _text), ("night", _text), ("path", _text), ("species", _text), ("bat", _whole), ("start_s", _number),
+        ("end_s", _number), ("start_utc", _instant), ("low_hz", _number), ("high_hz", _number), ("peak_hz", _number),
+        ("snr_db", _number),
+    ]
+)  # fmt: skip
+"""The calls in a simulated survey."""
+
+
+def provenance(stage: str, **made_with: Any) -> dict[str, Any]:
+    """What a table says of its origin: stage, versions, settings, model."""
+    return {"stage": stage, "stage_version": STAGE_VERSIONS[stage], "batpam": __version__, **made_with}
+
+
+def write_table(
+    rows: pd.DataFrame | Iterable[Mapping[str, Any]], schema: pa.Schema, path: Path, origin: Mapping[str, Any]
+) -> None:
+    """Write a table whole, its columns in the order of the schema."""
+    with written_whole(path) as temporary:
+        temporary.write_bytes(table_bytes(rows, schema, origin))
+
+
+def table_bytes(
+    rows: pd.DataFrame | Iterable[Mapping[str, Any]], schema: pa.Schema, origin: Mapping[str, Any]
+) -> bytes:
+    """A table as the bytes of a Parquet file; the same rows give the same bytes."""
+    if isinstance(rows, pd.DataFrame):
+        table = pa.Table.from_pandas(rows, schema=schema, preserve_index=False)
+    else:
+        table = pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
+    table = table.replace_schema_metadata({"batpam": json.dumps(dict(origin), sort_keys=True)})
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def read_table(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read a table that batpam wrote.
+
+    Raises
+    ------
+    UserError
+        It is missing, or is no Parquet file.
+    """
+    try:
+        return pq.read_table(path, columns=list(columns) if columns else None).to_pandas()
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such table; run the stage that makes it first") from error
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(f"{path}: not a table of batpam's ({str(error).splitlines()[0]}); delete it and run again") from error
+
+
+def read_origin(path: Path) -> dict[str, Any]:
+    """What a table was made with."""
+    metadata = pq.read_schema(path).metadata or {}
+    return json.loads(metadata.get(b"batpam", b"{}"))
+
+
+def write_csv(rows: pd.DataFrame, schema: pa.Schema, path: Path) -> None:
+    """Write a table as CSV, times in ISO 8601."""
+    table = rows[[name for name in schema.names if name in rows]].copy()
+    for column in table.select_dtypes(include=["datetimetz"]):
+        table[column] = table[column].dt.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    with written_whole(path) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.6g")
+
+
+def concat_tables(paths: Iterable[Path], schema: pa.Schema) -> pd.DataFrame:
+    """Read tables of one schema and put them one below the other."""
+    tables = [pq.read_table(path).select(schema.names).cast(schema) for path in paths]
+    return pa.concat_tables(tables).to_pandas() if tables else schema.empty_table().to_pandas()

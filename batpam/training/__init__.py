@@ -1,0 +1,1 @@
+"""Training data, fitting and metrics of the network."""

@@ -1,0 +1,115 @@
+import hashlib
+import json
+import os
+import shlex
+import subprocess
+import sys
+
+import pandas as pd
+
+# counted up with batpam.STAGE_VERSIONS, so that a stage reruns when its result changes and only then
+STAGE_VERSIONS = {
+    "simulate": 1,
+    "index": 1,
+    "segment": 1,
+    "scalogram": 1,
+    "detect": 1,
+    "ledger": 1,
+    "activity": 1,
+    "report": 1,
+    "train": 1,
+}
+
+DEMO = "results/demo"
+
+
+def check_settings():
+    """Settings with their defaults, the sites and their folders; a mistake ends the run with one line."""
+    result = subprocess.run(
+        ["batpam", "check", "--demo", DEMO, "--override", json.dumps(config)], capture_output=True, text=True
+    )
+    if result.returncode:
+        print(result.stderr.strip(), file=sys.stderr)
+        sys.exit(1)
+    return json.loads(result.stdout)
+
+
+CHECKED = check_settings()
+SETTINGS = CHECKED["config"]
+SITES = sorted({deployment["site"] for deployment in CHECKED["sites"]})
+FOLDERS = sorted({folder for folders in CHECKED["folders"].values() for folder in folders})
+IS_DEMO = any(folder.startswith(DEMO) for folder in FOLDERS)
+
+
+wildcard_constraints:
+    site=r"[A-Za-z0-9][A-Za-z0-9.-]*",
+    shard=r"[A-Za-z0-9][A-Za-z0-9.-]*_(\d{4}-\d{2}-\d{2}|undated)_\d+-\d+",
+
+
+def format_options(**settings):
+    """Settings as options of a command, in one text: Snakemake would not see two values change places."""
+    return " ".join(f"--{key.replace('_', '-')} {shlex.quote(str(value))}" for key, value in settings.items())
+
+
+def get_site_sheet(wildcards):
+    return [] if SETTINGS["recordings"] else SETTINGS["sites"]
+
+
+def get_site_options(wildcards=None):
+    if SETTINGS["recordings"]:
+        return format_options(recordings=SETTINGS["recordings"], timezone=SETTINGS["timezone"])
+    return format_options(sites=SETTINGS["sites"])
+
+
+def get_model_option(wildcards=None):
+    return format_options(model=SETTINGS["detect"]["model"]) if SETTINGS["detect"]["model"] else ""
+
+
+def get_model_file(wildcards):
+    """The model's files as inputs; the one that comes with batpam is part of its version."""
+    model = SETTINGS["detect"]["model"]
+    return [model, model.removesuffix(".safetensors") + ".json"] if model else []
+
+
+def get_fingerprint(wildcards):
+    """Names, sizes and times of all that lies in the folders of recordings: changes when a recording comes or goes."""
+    digest = hashlib.sha256()
+    for folder in FOLDERS:
+        for top, subfolders, names in os.walk(folder):
+            subfolders.sort()
+            for name in sorted(names):
+                if name.startswith(".snakemake"):
+                    continue
+                status = os.stat(os.path.join(top, name), follow_symlinks=False)
+                digest.update(os.fsencode(f"{top}/{name}\0{status.st_size}\0{status.st_mtime_ns}\n"))
+    return digest.hexdigest()[:16]
+
+
+def get_deployments(wildcards):
+    """The rows of a site in the sheet, as text: what is made of a site depends on them."""
+    rows = [d for d in CHECKED["sites"] if d["site"] == wildcards.site]
+    return json.dumps(rows, sort_keys=True)
+
+
+def get_shards(wildcards):
+    """Names of the shards of a site."""
+    table = pd.read_csv(checkpoints.index_recordings.get().output.shards, sep="\t", dtype=str)
+    return sorted(table.loc[table["site"] == wildcards.site, "shard"])
+
+
+def get_site_products(pattern):
+    """Input function: a file per shard of the site."""
+
+    def products(wildcards):
+        return expand(pattern, shard=get_shards(wildcards))
+
+    return products
+
+
+def get_site_table(wildcards):
+    checkpoints.index_recordings.get()
+    return f"results/index/sites/{wildcards.site}.parquet"
+
+
+def get_gpus(wildcards):
+    return 1 if SETTINGS["detect"]["device"] == "cuda" else 0

@@ -1,0 +1,31 @@
+rule detect_calls:
+    input:
+        shard="results/scalograms/{shard}.h5",
+        manifest="results/index/manifests/{shard}.parquet",
+        model=get_model_file,
+    output:
+        ensure("results/detections/{shard}.parquet", non_empty=True),
+    log:
+        "logs/detect_calls/{shard}.log",
+    benchmark:
+        "benchmarks/detect_calls/{shard}.tsv"
+    threads: 2
+    resources:
+        mem_mb=3000,
+        runtime="8h",
+        gpu=get_gpus,
+    params:
+        model=get_model_option,
+        settings=format_options(min_score=SETTINGS["detect"]["min_score"], device=SETTINGS["detect"]["device"]),
+        version=STAGE_VERSIONS["detect"],
+    message:
+        "Detecting bat calls in {wildcards.shard}"
+    shell:
+        "batpam detect"
+        " --shard {input.shard:q}"
+        " --manifest {input.manifest:q}"
+        " {params.model}"
+        " {params.settings}"
+        " --workers {threads}"
+        " --output {output:q}"
+        " 2>&1 | tee {log:q}"

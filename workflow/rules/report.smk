@@ -1,0 +1,61 @@
+rule report_site:
+    input:
+        tables=expand("results/activity/{{site}}/{table}.parquet", table=("passes", "activity", "nights")),
+        ledger="results/coverage/sites/{site}.parquet",
+    output:
+        report("results/report/sites/{site}.html", category="Site activity", labels={"site": "{site}"}),
+    log:
+        "logs/report_site/{site}.log",
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime="30m",
+    params:
+        sites=get_site_options,
+        deployments=get_deployments,
+        model=get_model_option,
+        title=SETTINGS["title"],
+        version=STAGE_VERSIONS["report"],
+    message:
+        "Writing the report of {wildcards.site}"
+    shell:
+        "batpam report"
+        " --site {wildcards.site}"
+        " {params.sites}"
+        " {params.model}"
+        " --activity results/activity/{wildcards.site}"
+        " --ledger {input.ledger:q}"
+        " --title {params.title:q}"
+        " --output {output:q}"
+        " 2>&1 | tee {log:q}"
+
+
+rule report_survey:
+    input:
+        tables=expand("results/activity/{table}.parquet", table=("passes", "activity", "nights")),
+        ledger="results/coverage/ledger.parquet",
+    output:
+        report("results/report/index.html", category="Survey", labels={"page": "survey"}),
+    log:
+        "logs/report_survey.log",
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime="30m",
+    params:
+        sites=get_site_options,
+        deployments=json.dumps(CHECKED["sites"], sort_keys=True),
+        model=get_model_option,
+        title=SETTINGS["title"],
+        version=STAGE_VERSIONS["report"],
+    message:
+        "Writing the report of the survey"
+    shell:
+        "batpam report"
+        " {params.sites}"
+        " {params.model}"
+        " --activity results/activity"
+        " --ledger {input.ledger:q}"
+        " --title {params.title:q}"
+        " --output {output:q}"
+        " 2>&1 | tee {log:q}"
