@@ -106,11 +106,7 @@ def check(
     there = [d for d in deployments if all(Path(folder).exists() for folder in folders[d.recordings])]
     if len(there) == len(deployments):
         check_any(there)
-    print(
-        json.dumps(
-            {"config": settings.model_dump(), "sites": [asdict(d) for d in deployments], "folders": folders}
-        )
-    )
+    print(json.dumps({"config": settings.model_dump(), "sites": [asdict(d) for d in deployments], "folders": folders}))
 
 
 @app.command(epilog=_example("batpam simulate --output results/demo"))
@@ -180,9 +176,7 @@ def scalogram(
     """Compute the wavelet scalograms of a shard's segments into one HDF5 file."""
     from batpam.scalograms.shards import scalogram as run
 
-    run(
-        manifest, segments, output, settings=_scalogram_settings(wavelet, f_min, f_max, voices, hop), workers=workers
-    )
+    run(manifest, segments, output, settings=_scalogram_settings(wavelet, f_min, f_max, voices, hop), workers=workers)
 
 
 @app.command(epilog=_example("batpam detect --shard shard.h5 --manifest M.parquet --output calls.parquet"))
@@ -209,7 +203,9 @@ Detections = Annotated[Path, typer.Option(help="Folder of detections.")]
 SiteLedger = Annotated[Path, typer.Option(help="Ledger of the site.")]
 
 
-@app.command(epilog=_example("batpam ledger --site orchard --index results/index/sites/orchard.parquet --output L.parquet"))
+@app.command(
+    epilog=_example("batpam ledger --site orchard --index results/index/sites/orchard.parquet --output L.parquet")
+)
 def ledger(
     site: SiteName,
     index: SiteTable,
@@ -329,10 +325,10 @@ def train(
     print(describe(card))
 
 
-@app.command(epilog=_example("batpam export --format csv --output calls.csv results/detections"))
+@app.command(epilog=_example("batpam export --format csv --output calls.csv"))
 def export(
-    detections: Annotated[list[Path], typer.Argument(help="Tables of detections, or folders of them.")],
     output: Output,
+    results: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results"),
     format: Annotated[str, typer.Option(help="csv.")] = "csv",
     min_score: Annotated[float, typer.Option(help="Leave out calls with a lower detection score.")] = 0.0,
     relative_to: Annotated[Optional[Path], typer.Option(help="Give paths of recordings relative to it.")] = None,  # noqa: UP045
@@ -342,5 +338,5 @@ def export(
 
     if format != "csv":
         raise UserError(f"format {format!r} is not known; use csv")
-    count = export_csv(detections, output, min_score=min_score, relative_to=relative_to)
+    count = export_csv(results, output, min_score=min_score, relative_to=relative_to)
     print(f"{count} calls written to {output}")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from batpam.errors import UserError
 from batpam.scalograms.transform import ScalogramSettings
@@ -23,7 +23,9 @@ class _Section(BaseModel):
 class IndexConfig(_Section):
     """How recordings are found and put into shards."""
 
-    shard_hours: float = Field(24.0, gt=0, le=1000, description="Most audio in one shard, the work of one job, h.")
+    shard_hours: float = Field(
+        24.0, gt=0, le=24, description="Recordings that begin in the same stretch of this length make a shard, h."
+    )
     min_sample_rate: float = Field(
         90_000, ge=1000, description="Recordings below this real sample rate are excluded: no bat would be in them, Hz."
     )
@@ -45,8 +47,16 @@ class ScalogramConfig(_Section):
     wavelet: str = Field(_DEFAULT.wavelet, description="A complex wavelet as PyWavelets names it.")
     f_min: float = Field(_DEFAULT.f_min, gt=0, description="Centre of the lowest voice, Hz.")
     f_max: float = Field(_DEFAULT.f_max, gt=0, description="Centre of the highest voice, Hz.")
-    voices: int = Field(_DEFAULT.voices, ge=8, le=1024, description="Voices, spaced evenly in log frequency.")
+    voices: int = Field(
+        _DEFAULT.voices, ge=8, le=1024, multiple_of=8, description="Voices, spaced evenly in log frequency."
+    )
     hop: float = Field(_DEFAULT.hop, gt=0, le=0.1, description="Time that power is pooled over, s.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "ScalogramConfig":
+        if self.f_min >= self.f_max:
+            raise ValueError(f"f_min ({self.f_min:g} Hz) must be below f_max ({self.f_max:g} Hz)")
+        return self
 
 
 class DetectConfig(_Section):
@@ -62,7 +72,10 @@ class ActivityConfig(_Section):
 
     min_score: float = Field(0.3, ge=0, le=1, description="Detection score from which a call counts.")
     min_species_score: float = Field(
-        0.5, ge=0, le=1, description="Class score from which a call is given a species; below, its group, or 'Chiroptera'."
+        0.5,
+        ge=0,
+        le=1,
+        description="Class score from which a call is given a species; below, its group, or 'Chiroptera'.",
     )
     gap: float = Field(1.0, gt=0, le=60, description="Longest time from call to call within a pass, start to start, s.")
     min_calls: int = Field(2, ge=1, le=100, description="Fewest calls in a pass.")
@@ -112,7 +125,9 @@ def check_config(raw: dict[str, Any], where: str = "configuration") -> Config:
             near = difflib.get_close_matches(key, known_keys(), 1)
             mend = f"did you mean {near[0]!r}?" if near else "config/README.md lists the keys"
             raise UserError(f"{where}: unknown key {key!r}; {mend}") from None
-        raise UserError(f"{where}: {key}: {first['msg'].lower()}, not {first['input']!r}") from None
+        said = first["msg"].removeprefix("Value error, ")
+        given = "" if isinstance(first["input"], dict) else f", not {first['input']!r}"
+        raise UserError(f"{where}: {key}: {said[0].lower()}{said[1:]}{given}") from None
 
 
 def known_keys() -> list[str]:

@@ -5,9 +5,11 @@ sheet. A *night* is named by the date of its evening: local time minus twelve ho
 night, at most so many hours of audio: the work of one job.
 """
 
+import csv
+import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +21,12 @@ from batpam.errors import UserError
 
 UNDATED = "undated"
 """Stands for the night in names of shards whose recordings tell no time."""
+
+SUFFIXES = frozenset(
+    (".wav", ".wave", ".w64", ".rf64", ".flac", ".aif", ".aiff", ".aifc", ".au", ".caf", ".mp3", ".ogg", ".oga", ".opus",
+     ".raw", ".w4v", ".wac", ".zc")
+)  # fmt: skip
+"""Endings of files that are counted as recordings, whether batpam can read them or not."""
 
 _SITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
 _NEEDED = ("site", "latitude", "longitude", "timezone", "recordings")
@@ -66,7 +74,10 @@ def read_sites(path: Path) -> list[Deployment]:
         Anything is missing or wrong; names the column and the line.
     """
     try:
-        table = pd.read_csv(path, sep="\t", dtype=str, comment="#", keep_default_na=False, skip_blank_lines=True)
+        lines = [line for line in path.read_text("utf-8-sig").splitlines() if line.strip() and not line.startswith("#")]
+        table = pd.read_csv(
+            io.StringIO("\n".join(lines)), sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE
+        )
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise UserError(f"{path}: cannot be read as a tab-separated site sheet ({_first_line(error)})") from error
     table.columns = [str(column).strip() for column in table.columns]
@@ -83,7 +94,7 @@ def read_sites(path: Path) -> list[Deployment]:
         for number, row in enumerate(table.to_dict("records"), 1)
     ]
     _check_together(deployments, path)
-    return deployments
+    return _name_recorders(deployments)
 
 
 def _deployment(row: dict[str, str], where: str) -> Deployment:
@@ -95,14 +106,7 @@ def _deployment(row: dict[str, str], where: str) -> Deployment:
         if value is not None and not abs(value) <= limit:
             raise UserError(f"{where}: {name} {row[name]} is outside -{limit:.0f} to {limit:.0f} degrees")
         position.append(value)
-    try:
-        if not row["timezone"]:
-            raise ZoneInfoNotFoundError
-        ZoneInfo(row["timezone"])
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise UserError(
-            f"{where}: time zone {row['timezone']!r} is not known; use an IANA name such as Europe/London"
-        ) from None
+    _check_zone(row["timezone"], where)
     if not row["recordings"]:
         raise UserError(f"{where}: recordings is empty; name the folder of the site's recordings")
     expansion = _number(row.get("time_expansion") or "1", "time_expansion", where)
@@ -112,9 +116,28 @@ def _deployment(row: dict[str, str], where: str) -> Deployment:
     if channel < 1 or channel != int(channel):
         raise UserError(f"{where}: channel {row['channel']} is not a whole number from 1")
     return Deployment(
-        row["site"], position[0], position[1], row["timezone"], row["recordings"], row.get("recorder") or "1",
+        row["site"], position[0], position[1], row["timezone"], row["recordings"], row.get("recorder") or "",
         expansion, int(channel),
     )  # fmt: skip
+
+
+def _check_zone(name: str, where: str) -> None:
+    try:
+        if not name:
+            raise ZoneInfoNotFoundError
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise UserError(f"{where}: time zone {name!r} is not known; use an IANA name such as Europe/London") from None
+
+
+def _name_recorders(deployments: Sequence[Deployment]) -> list[Deployment]:
+    """Number the recorders of a site that have no name, so that no two are taken for one."""
+    rows: dict[str, int] = {}
+    named = []
+    for deployment in deployments:
+        rows[deployment.site] = rows.get(deployment.site, 0) + 1
+        named.append(replace(deployment, recorder=deployment.recorder or str(rows[deployment.site])))
+    return named
 
 
 def _number(text: str, name: str, where: str) -> float:
@@ -142,11 +165,15 @@ def sites_of_folder(folder: Path, timezone: str) -> list[Deployment]:
     Raises
     ------
     UserError
-        The folder does not exist.
+        The folder does not exist, holds files beside sub-folders, or the time zone is not known.
     """
     if not folder.is_dir():
         raise UserError(f"recordings: {folder} is not a folder; give the folder that holds one sub-folder per site")
+    _check_zone(timezone, "timezone")
     subfolders = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    beside = sorted(p.name for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+    if subfolders and beside:
+        raise UserError(f"recordings: {folder / beside[0]} lies beside the sub-folders; move it into that of its site")
     deployments = []
     for sub in subfolders or [folder.resolve()]:
         name = re.sub(r"[^A-Za-z0-9.-]+", "-", sub.name).strip("-.") or "site"

@@ -6,7 +6,7 @@ Tables are Parquet. Their metadata carry, under the key ``batpam``, what they we
 
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,12 @@ DETECTIONS = pa.schema(
     ]
 )  # fmt: skip
 """One row per call; behind these, ``score_CODE`` for every class of the model."""
+
+
+def detections_schema(codes: Iterable[str]) -> pa.Schema:
+    """Schema of the detections of a model with classes of these codes."""
+    return pa.schema([*DETECTIONS, *((f"score_{code}", pa.float32()) for code in codes)])
+
 
 LEDGER = pa.schema(
     [
@@ -122,6 +128,30 @@ def write_table(
         temporary.write_bytes(table_bytes(rows, schema, origin))
 
 
+def stream_table(
+    parts: Iterable[pd.DataFrame], schema: pa.Schema, path: Path, origin: Callable[[], Mapping[str, Any]]
+) -> int:
+    """Write a table whole, part by part, so that it need not fit into memory.
+
+    Parameters
+    ----------
+    origin
+        Asked when the last part is written.
+
+    Returns
+    -------
+    int
+        Number of rows.
+    """
+    rows = 0
+    with written_whole(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        for part in parts:
+            writer.write_table(pa.Table.from_pandas(part, schema=schema, preserve_index=False))
+            rows += len(part)
+        writer.add_key_value_metadata({"batpam": json.dumps(dict(origin()), sort_keys=True)})
+    return rows
+
+
 def table_bytes(
     rows: pd.DataFrame | Iterable[Mapping[str, Any]], schema: pa.Schema, origin: Mapping[str, Any]
 ) -> bytes:
@@ -136,8 +166,15 @@ def table_bytes(
     return buffer.getvalue()
 
 
-def read_table(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+def read_table(path: Path, columns: Sequence[str] | None = None, *, filters: Any = None) -> pd.DataFrame:
     """Read a table that batpam wrote.
+
+    Parameters
+    ----------
+    columns
+        Only these.
+    filters
+        Only these rows, as for :func:`pyarrow.parquet.read_table`.
 
     Raises
     ------
@@ -145,16 +182,18 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame
         It is missing, or is no Parquet file.
     """
     try:
-        return pq.read_table(path, columns=list(columns) if columns else None).to_pandas()
+        return pq.read_table(path, columns=list(columns) if columns else None, filters=filters).to_pandas()
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such table; run the stage that makes it first") from error
     except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"{path}: not a table of batpam's ({str(error).splitlines()[0]}); delete it and run again") from error
+        raise UserError(
+            f"{path}: not a table of batpam's ({str(error).splitlines()[0]}); delete it and run again"
+        ) from error
 
 
 def read_origin(path: Path) -> dict[str, Any]:
     """What a table was made with."""
-    metadata = pq.read_schema(path).metadata or {}
+    metadata = pq.read_metadata(path).metadata or {}
     return json.loads(metadata.get(b"batpam", b"{}"))
 
 
@@ -164,7 +203,7 @@ def write_csv(rows: pd.DataFrame, schema: pa.Schema, path: Path) -> None:
     for column in table.select_dtypes(include=["datetimetz"]):
         table[column] = table[column].dt.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     with written_whole(path) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6g")
+        table.to_csv(temporary, index=False, float_format="%.9g")
 
 
 def concat_tables(paths: Iterable[Path], schema: pa.Schema) -> pd.DataFrame:

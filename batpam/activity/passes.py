@@ -31,24 +31,18 @@ def name_calls(detections: pd.DataFrame, taxa: Sequence[Taxon], *, min_species_s
         The detections with ``taxon``, ``group`` and ``rank`` (``species``, ``group`` or ``order``).
     """
     scores = detections[[f"score_{taxon.code}" for taxon in taxa]].to_numpy(float)
-    groups = sorted({taxon.group for taxon in taxa})
-    members = np.array([[taxon.group == group for taxon in taxa] for group in groups], float)
-    group_scores = scores @ members.T
-    best, best_group = (s.argmax(axis=1) if len(s) else np.zeros(0, int) for s in (scores, group_scores))
-    sure = scores.max(axis=1, initial=0) >= min_species_score
-    sure_group = group_scores.max(axis=1, initial=0) >= min_species_score
-    taxon, group, rank = [], [], []
-    for i in range(len(detections)):
-        if sure[i]:
-            named = (taxa[best[i]].species, taxa[best[i]].group, "species")
-        elif sure_group[i]:
-            named = (groups[best_group[i]], groups[best_group[i]], "group")
-        else:
-            named = (ANY_BAT, ANY_BAT, "order")
-        taxon.append(named[0])
-        group.append(named[1])
-        rank.append(named[2])
-    return detections.assign(taxon=taxon, group=group, rank=rank)
+    species = np.array([taxon.species for taxon in taxa], object)
+    group_of = np.array([taxon.group for taxon in taxa], object)
+    groups = np.unique(group_of)
+    group_scores = scores @ (group_of[:, None] == groups).astype(float)
+    best, best_group = scores.argmax(axis=1), group_scores.argmax(axis=1)
+    by_species = scores.max(axis=1) >= min_species_score
+    by_group = group_scores.max(axis=1) >= min_species_score
+    return detections.assign(
+        taxon=np.select([by_species, by_group], [species[best], groups[best_group]], ANY_BAT),
+        group=np.select([by_species, by_group], [group_of[best], groups[best_group]], ANY_BAT),
+        rank=np.select([by_species, by_group], ["species", "group"], "order"),
+    )
 
 
 def find_passes(calls: pd.DataFrame, *, gap: float, min_calls: int) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from batpam.tables import (
     NIGHTS,
     PASSES,
     concat_tables,
+    detections_schema,
     provenance,
     read_origin,
     read_table,
@@ -61,15 +62,20 @@ def activity(
         See :class:`batpam.config.ActivityConfig`.
     """
     files = read_table(recordings)
-    tables = [read_table(detections / f"{shard}.parquet") for shard in sorted(files["shard"].dropna().unique())]
-    calls = pd.concat(tables, ignore_index=True) if tables else None
-    if calls is None or calls.empty:
-        passes, named = PASSES.empty_table().to_pandas(), None
-    else:
-        named = name_calls(calls[calls["det_score"] >= min_score], card.taxa, min_species_score=min_species_score)
-        passes = find_passes(named, gap=gap, min_calls=min_calls)
+    schema = detections_schema([taxon.code for taxon in card.taxa])
+    accepted = [("det_score", ">=", min_score)]
+    tables = [
+        read_table(detections / f"{shard}.parquet", schema.names, filters=accepted)
+        for shard in sorted(files["shard"].dropna().unique())
+    ]
+    calls = name_calls(
+        pd.concat([schema.empty_table().to_pandas(), *tables], ignore_index=True),
+        card.taxa,
+        min_species_score=min_species_score,
+    )
+    passes = find_passes(calls, gap=gap, min_calls=min_calls)
     nights = effort(read_table(ledger), files, deployment)
-    site_activity = count_activity(passes, named, nights)
+    site_activity = count_activity(passes, calls, nights)
     settings = {"min_score": min_score, "min_species_score": min_species_score, "gap": gap, "min_calls": min_calls}
     origin = provenance("activity", model=card.name, **settings)
     for name, rows in (("passes", passes), ("activity", site_activity), ("nights", nights)):
@@ -95,7 +101,9 @@ def effort(ledger: pd.DataFrame, recordings: pd.DataFrame, deployment: Deploymen
         if sunset and sunrise:
             begins = part["start_utc"] + pd.to_timedelta(part["start_s"], "s")
             ends = begins + pd.to_timedelta(part["duration_s"], "s")
-            overlap = (ends.clip(upper=pd.Timestamp(sunrise)) - begins.clip(lower=pd.Timestamp(sunset))).dt.total_seconds()
+            overlap = (
+                ends.clip(upper=pd.Timestamp(sunrise)) - begins.clip(lower=pd.Timestamp(sunset))
+            ).dt.total_seconds()
             dark = float(overlap[part["state"] == "analysed"].clip(lower=0).sum() / 3600)
         rows.append(
             {
@@ -115,18 +123,17 @@ def effort(ledger: pd.DataFrame, recordings: pd.DataFrame, deployment: Deploymen
     return pd.DataFrame(rows, columns=NIGHTS.names)
 
 
-def count_activity(passes: pd.DataFrame, calls: pd.DataFrame | None, nights: pd.DataFrame) -> pd.DataFrame:
+def count_activity(passes: pd.DataFrame, calls: pd.DataFrame, nights: pd.DataFrame) -> pd.DataFrame:
     """Passes, calls and minutes per night and taxon, with zeros for nights that were analysed and had none.
 
-    Only calls that are part of no pass are left out of nothing: ``calls`` and ``files_with_taxon`` count all accepted
-    calls, ``minutes`` the minutes of the clock in which a call of the taxon begins.
+    ``calls`` and ``files_with_taxon`` count every accepted call, part of a pass or not; ``minutes`` counts the minutes of
+    the clock in which one begins.
     """
-    if calls is None or calls.empty:
-        return ACTIVITY.empty_table().to_pandas()
-    stamp = calls["start_utc"].dt.floor("min").astype(str).where(
-        calls["start_utc"].notna(), calls["recording"] + (calls["start_s"] // 60).astype(str)
-    )  # fmt: skip
-    calls = calls.assign(night=calls["night"].fillna(""), minute=stamp)
+    # a minute of each recorder counts: the hours it is held against are those of all recorders
+    dated = calls["recorder"] + "\0" + calls["start_utc"].dt.floor("min").astype(str)
+    undated = calls["recording"] + "\0" + (calls["start_s"] // 60).astype(str)
+    minute = dated.where(calls["start_utc"].notna(), undated)
+    calls = calls.assign(night=calls["night"].fillna(""), minute=minute)
     passes = passes.assign(night=passes["night"].fillna(""))
     taxa = calls[["taxon", "group", "rank"]].drop_duplicates().sort_values("taxon")
     per = calls.groupby(["night", "taxon"]).agg(
@@ -160,6 +167,24 @@ def count_activity(passes: pd.DataFrame, calls: pd.DataFrame | None, nights: pd.
     return pd.DataFrame(rows, columns=ACTIVITY.names)
 
 
+def fill_zeros(activity: pd.DataFrame, nights: pd.DataFrame) -> pd.DataFrame:
+    """Add rows of zeros for what one site had and another, analysed, had not.
+
+    Parameters
+    ----------
+    activity, nights
+        Of the schemas ACTIVITY and NIGHTS, of all sites.
+    """
+    taxa = activity[["taxon", "group", "rank"]].drop_duplicates("taxon")
+    analysed = nights.loc[nights["analysed_h"] > 0, ["site", "night", "analysed_h"]]
+    counts = activity.drop(columns=["group", "rank", "analysed_h"])
+    full = analysed.merge(taxa, how="cross").merge(counts, how="left", on=["site", "night", "taxon"])
+    whole, rates = ["calls", "passes", "minutes", "files_with_taxon"], ["passes_per_h", "minutes_per_h"]
+    full[whole] = full[whole].fillna(0).astype("int64")
+    full[rates] = full[rates].fillna(0.0)
+    return full.sort_values(["site", "night", "taxon"], ignore_index=True)[ACTIVITY.names]
+
+
 def gather(sites: Sequence[str], activity: Path, coverage: Path) -> None:
     """Put the tables of all sites one below the other.
 
@@ -176,6 +201,9 @@ def gather(sites: Sequence[str], activity: Path, coverage: Path) -> None:
     """
     for name, schema in SITE_TABLES.items():
         rows = concat_tables([activity / site / f"{name}.parquet" for site in sites], schema)
+        if name == "activity":
+            nights = concat_tables([activity / site / "nights.parquet" for site in sites], NIGHTS)
+            rows = fill_zeros(rows, nights)
         write_table(rows, schema, activity / f"{name}.parquet", read_origin(activity / sites[0] / f"{name}.parquet"))
         write_csv(rows, schema, activity / f"{name}.csv")
     rows = concat_tables([coverage / "sites" / f"{site}.parquet" for site in sites], LEDGER)

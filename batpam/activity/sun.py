@@ -12,7 +12,7 @@ def sun_times(night: date, latitude: float | None, longitude: float | None) -> t
     --------
     >>> sunset, sunrise = sun_times(date(2024, 6, 1), 51.5, -0.1)
     >>> sunset.strftime("%H:%M"), sunrise.strftime("%H:%M")
-    ('20:08', '03:47')
+    ('20:08', '03:48')
     """
     if latitude is None or longitude is None:
         return None, None

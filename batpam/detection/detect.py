@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import torch
 
 from batpam.errors import UserError
@@ -21,7 +20,7 @@ from batpam.models.files import ModelCard, load_model, model_hash
 from batpam.models.network import TIME_STRIDE, VOICE_STRIDE, CallNetwork
 from batpam.progress import Progress
 from batpam.scalograms.shards import Segment, Shard
-from batpam.tables import DETECTIONS, provenance, read_table, write_table
+from batpam.tables import detections_schema, provenance, read_table, stream_table
 
 CORE_HOPS = 4096
 """Hops of a window in which calls count."""
@@ -64,8 +63,6 @@ def detect(
     torch.set_num_threads(workers)
     network.to(on)
     recordings = read_table(manifest).set_index("recording")
-    tables: list[pd.DataFrame] = []
-    hops_scored = 0
     try:
         file = h5py.File(shard, "r")
     except OSError as error:
@@ -78,25 +75,23 @@ def detect(
                 "set the section 'scalogram' of the configuration to the model's"
             )
         total = sum(segment.hops for segment in opened.segments) * opened.settings.hop
-        with Progress(f"detecting {manifest.stem}", total, "s of scalogram") as progress:
-            for segment in opened.segments:
-                calls = segment_calls(opened, segment, network, card, min_score=min_score, device=on)
-                tables.append(_rows(calls, segment, recordings.loc[segment.recording], card))
-                hops_scored += segment.hops
-                progress.at(hops_scored * opened.settings.hop)
-    schema = detections_schema(card)
-    rows = pd.concat(tables, ignore_index=True) if tables else schema.empty_table().to_pandas()
-    rows = rows.sort_values(["recording", "start_s"], ignore_index=True)
-    origin = provenance(
-        "detect", model=card.name, model_hash=model_hash(model), min_score=min_score, hops_scored=hops_scored
-    )
-    write_table(rows, schema, output, origin)
-    print(f"{len(rows)} calls in {total:.1f} s of scalogram", file=sys.stderr)
+        scored = 0
 
+        def rows() -> Iterator[pd.DataFrame]:
+            nonlocal scored
+            with Progress(f"detecting {manifest.stem}", total, "s of scalogram") as progress:
+                for segment in opened.segments:
+                    calls = segment_calls(opened, segment, network, card, min_score=min_score, device=on)
+                    yield _rows(calls, segment, recordings.loc[segment.recording], card)
+                    scored += segment.hops
+                    progress.at(scored * opened.settings.hop)
 
-def detections_schema(card: ModelCard) -> pa.Schema:
-    """Schema of the detections of one model."""
-    return pa.schema([*DETECTIONS, *((f"score_{taxon.code}", pa.float32()) for taxon in card.taxa)])
+        def origin() -> dict[str, Any]:
+            made_with = {"model": card.name, "model_hash": model_hash(model), "min_score": min_score}
+            return provenance("detect", **made_with, hops_scored=scored)
+
+        count = stream_table(rows(), detections_schema([taxon.code for taxon in card.taxa]), output, origin)
+    print(f"{count} calls in {total:.1f} s of scalogram", file=sys.stderr)
 
 
 def pick_device(device: str) -> torch.device:
@@ -127,7 +122,7 @@ def segment_calls(
         centre = calls.centre * TIME_STRIDE + low
         calls = calls[(centre >= first) & (centre < last)]
         found.append(_measure(calls, power, segment.first_hop + low, segment.rate, card))
-    return pd.concat(found, ignore_index=True)
+    return pd.concat(found, ignore_index=True).sort_values("start_s", ignore_index=True)
 
 
 def windows(first_hop: int, hops: int, reach: int) -> Iterator[tuple[int, int, int, int]]:
@@ -144,9 +139,7 @@ def windows(first_hop: int, hops: int, reach: int) -> Iterator[tuple[int, int, i
         first = last
 
 
-def _measure(
-    calls: DecodedCalls, power: np.ndarray, first_hop: int, rate: float, card: ModelCard
-) -> pd.DataFrame:
+def _measure(calls: DecodedCalls, power: np.ndarray, first_hop: int, rate: float, card: ModelCard) -> pd.DataFrame:
     """Times, frequencies and signal-to-noise ratio of decoded calls, from the scalogram they were found in.
 
     Parameters
@@ -207,4 +200,4 @@ def _rows(calls: pd.DataFrame, segment: Segment, recording: Any, card: ModelCard
         recording=segment.recording,
         path=recording["path"],
         start_utc=start_utc,
-    )[detections_schema(card).names]
+    )[detections_schema([taxon.code for taxon in card.taxa]).names]

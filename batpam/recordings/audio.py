@@ -1,4 +1,4 @@
-"""Reading audio: what a file holds, and its samples block by block."""
+"""Reading audio: what a file holds, and its samples."""
 
 import struct
 from collections.abc import Iterator
@@ -11,13 +11,7 @@ import soundfile
 
 from batpam.errors import AudioError
 
-SUFFIXES = frozenset(
-    ".wav .wave .w64 .rf64 .flac .aif .aiff .aifc .au .caf .mp3 .ogg .oga .opus .raw .w4v .wac .zc".split()
-)
-"""Endings of files that are counted as recordings, whether batpam can read them or not."""
-
 MAX_TEXT_CHUNK = 1 << 20
-
 
 
 @dataclass(frozen=True)
@@ -81,7 +75,8 @@ def _riff_chunks(path: Path) -> tuple[int | None, dict[str, bytes]]:
             name, size = struct.unpack("<4sI", file.read(8))
             if name == b"fmt " and size >= 16:
                 code, _, _, _, block_align = struct.unpack("<HHIIH", file.read(14))
-                block_align = block_align if code in (1, 3, 0xFFFE) else 0  # others do not store a sample in so many bytes
+                if code not in (1, 3, 0xFFFE):  # compressed: a sample has no fixed number of bytes
+                    block_align = 0
             elif name == b"data" and block_align and 0 < size < 0xFFFF_FF00:
                 declared = size // block_align
             elif name == b"guan" and size <= MAX_TEXT_CHUNK:
@@ -137,11 +132,6 @@ class Recording:
                 raise AudioError(f"ends at sample {first + len(block)} of {self.samples}")
             out[first - start : last - start] = np.nan_to_num(block[:, self._channel - 1])
         return out
-
-    def blocks(self, length: int) -> Iterator[np.ndarray]:
-        """The whole recording in blocks of ``length`` samples, the last one shorter."""
-        for start in range(0, self.samples, length):
-            yield self.read(start, min(start + length, self.samples))
 
 
 @contextmanager

@@ -17,6 +17,7 @@ _NAME = re.compile(
     r"(?<!\d)(?P<date>\d{4}-?\d{2}-?\d{2})[T_ $-](?P<time>\d{2}[-]?\d{2}[-]?\d{2})(?P<offset>Z|[+-]\d{4})?"
     r"(?:_(?P<ms>\d{3})(?!\d))?(?!\d)"
 )
+_RUN_TOGETHER = re.compile(r"(?<!\d)(?P<date>\d{8})(?P<time>\d{6})(?P<offset>(?!))?(?P<ms>(?!))?(?!\d)")
 _HEX_NAME = re.compile(r"[0-9A-F]{8}")
 _AUDIOMOTH = re.compile(r"Recorded at (\d\d:\d\d:\d\d \d\d/\d\d/\d{4}) \(UTC(?:([+-])(\d{1,2})?(?::(\d\d))?)?\)")
 
@@ -108,7 +109,7 @@ def _name_time(stem: str) -> datetime | None:
     """
     if _HEX_NAME.fullmatch(stem) and not stem.isdigit():
         return datetime.fromtimestamp(int(stem, 16), UTC)
-    found = _NAME.search(stem)
+    found = _NAME.search(stem) or _RUN_TOGETHER.search(stem)
     if not found:
         return None
     digits = re.sub(r"\D", "", found["date"]) + re.sub(r"\D", "", found["time"])

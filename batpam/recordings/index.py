@@ -16,9 +16,9 @@ import pandas as pd
 from batpam.errors import AudioError, UserError
 from batpam.files import write_if_changed, write_text
 from batpam.progress import Progress
-from batpam.recordings.audio import SUFFIXES, probe
+from batpam.recordings.audio import probe
 from batpam.recordings.clocks import read_guano, start_of
-from batpam.survey import UNDATED, Deployment, night_of, zone
+from batpam.survey import SUFFIXES, UNDATED, Deployment, night_of, zone
 from batpam.tables import MANIFEST, RECORDINGS, STAGE_VERSIONS, table_bytes, write_table
 
 
@@ -99,9 +99,12 @@ def _tops(deployment: Deployment) -> list[Path]:
     place = deployment.recordings
     if Path(place).exists():
         return [Path(place)]
-    tops = [Path(p) for p in sorted(glob(place, recursive=True))] if has_magic(place) else []
+    matches = glob(place, recursive=True) if has_magic(place) else []  # noqa: PTH207 (the pattern may be absolute)
+    tops = [Path(match) for match in sorted(matches)]
     if not tops:
-        raise UserError(f"site {deployment.site}: {place} does not exist; mend the column 'recordings' of the site sheet")
+        raise UserError(
+            f"site {deployment.site}: {place} does not exist; mend the column 'recordings' of the site sheet"
+        )
     return tops
 
 
@@ -113,14 +116,19 @@ def find_recordings(deployment: Deployment) -> Iterator[Path]:
     UserError
         The folder does not exist, or nothing fits the pattern.
     """
+    several = len(_tops(deployment)) > 1
+    seen: set[Path] = set()
     for top in _tops(deployment):
         if top.is_file():
             files: Iterable[Path] = [top]
         else:
             files = (Path(folder, name) for folder, names in _folders(top) for name in names)
         for path in files:
-            if path.suffix.lower() in SUFFIXES and not path.name.startswith("._"):
-                yield path
+            if path.suffix.lower() not in SUFFIXES or path.name.startswith("._") or path in seen:
+                continue
+            if several:  # a pattern may match a folder and what is in it
+                seen.add(path)
+            yield path
 
 
 def _folders(top: Path) -> Iterator[tuple[str, list[str]]]:
@@ -169,12 +177,12 @@ def describe(deployment: Deployment, path: Path, *, min_sample_rate: float) -> d
         "reason": "",
         "detail": "",
     }
+    row |= _clock(deployment, path, {}, None)
     try:
         status = path.stat()
     except OSError as error:
         return row | {"reason": "unreadable", "detail": error.strerror or "", "size_bytes": 0, "modified_ns": 0}
     row |= {"size_bytes": status.st_size, "modified_ns": status.st_mtime_ns}
-    row |= _clock(deployment, path, {}, None)
     if shown.encode() != os.fsencode(path):
         return row | {"reason": "name", "detail": "the file name is not valid UTF-8"}
     if status.st_size == 0:

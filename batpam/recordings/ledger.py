@@ -51,7 +51,9 @@ def ledger(site: str, recordings: Path, segments: Path, detections: Path, output
     read = concat_tables((segments / f"{shard}.coverage.parquet" for shard in shards), COVERAGE).set_index("recording")
     unknown = read.index.difference(files["recording"])
     if len(unknown):
-        raise UserError(f"site {site}: recording {unknown[0]} was analysed and is not in the index; run the index again")
+        raise UserError(
+            f"site {site}: recording {unknown[0]} was analysed and is not in the index; run the index again"
+        )
     rows: list[dict[str, Any]] = []
     for file in files.to_dict("records"):
         stretches = _stretches(file, read)
@@ -110,4 +112,3 @@ def _stretches(file: dict[str, Any], read: pd.DataFrame) -> list[dict[str, Any]]
     if there < total:
         rows.append(row("excluded", "truncated", f"{there} of {total} samples are there", there, total))
     return rows
-

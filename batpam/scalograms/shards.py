@@ -69,9 +69,7 @@ class _Piece:
     last_hop: int
 
 
-def scalogram(
-    manifest: Path, segments: Path, output: Path, *, settings: ScalogramSettings, workers: int = 1
-) -> None:
+def scalogram(manifest: Path, segments: Path, output: Path, *, settings: ScalogramSettings, workers: int = 1) -> None:
     """Compute the scalograms of all segments of a shard into one HDF5 file.
 
     Dask computes pieces of segments in threads; this thread alone writes, in order, and never holds more than a few

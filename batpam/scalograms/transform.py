@@ -198,7 +198,9 @@ class _Plan:
         hop = float(self.grid) / sample_rate
         frequencies = settings.frequencies()
         scales = scale_of(frequencies, sample_rate, settings.wavelet)
-        half_support = max(abs(b) for b in (_wavelet(settings.wavelet).lower_bound, _wavelet(settings.wavelet).upper_bound))
+        half_support = max(
+            abs(b) for b in (_wavelet(settings.wavelet).lower_bound, _wavelet(settings.wavelet).upper_bound)
+        )
         step = self.grid.denominator
         self.guard = _round_up(ceil(half_support * scales[0] / self.grid) + 1, step)
         self.hops = _fast_multiple(BLOCK_HOPS + 2 * self.guard, step)
@@ -212,9 +214,9 @@ class _Plan:
         self._reference = scales * (peak / 2) ** 2
         self._groups: list[tuple[np.ndarray, int, np.ndarray, np.ndarray]] = []
         by_rate: dict[int, list[int]] = {}
-        for voice in np.flatnonzero(frequencies < sample_rate / 2):
+        for voice in np.flatnonzero(frequencies < sample_rate / 2).tolist():
             bandwidth = (occupied[-1] - occupied[0]) / scales[voice] * sample_rate
-            by_rate.setdefault(_fast_multiple(ceil(bandwidth * hop), 1), []).append(int(voice))
+            by_rate.setdefault(_fast_multiple(ceil(bandwidth * hop), 1), []).append(voice)
         for rate, members in by_rate.items():
             size = self.hops * rate
             # instants of the coarse samples: the middles of rate equal parts of a hop, against the middles of its samples

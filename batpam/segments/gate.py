@@ -135,9 +135,7 @@ def chunks(recording: Recording, length: int) -> Iterator[np.ndarray]:
             raise
 
 
-def loud_stretches(
-    samples: np.ndarray, rate: float, *, f_min: float, threshold_db: float
-) -> list[tuple[float, float]]:
+def loud_stretches(samples: np.ndarray, rate: float, *, f_min: float, threshold_db: float) -> list[tuple[float, float]]:
     """Where a chunk rises above its own noise, as (start, end) in s from its start.
 
     Parameters
@@ -189,4 +187,3 @@ def to_segments(
         elif first < last:
             merged.append((first, last))
     return merged
-

@@ -85,9 +85,7 @@ def microphone_gain(frequency: np.ndarray, resonance: float = 24_000.0, roll_off
     return 4.0 * np.exp(-(np.log(f / resonance) ** 2) / 0.15) - 10 * np.log10(1 + (f / roll_off) ** 2)
 
 
-def fly_past(
-    times: np.ndarray, closest: float, speed: float, at: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def fly_past(times: np.ndarray, closest: float, speed: float, at: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Distance (m), angle off the direction of flight (rad) and Doppler factor of a bat that flies straight past.
 
     Parameters

@@ -82,7 +82,13 @@ class Heard:
 
 
 def hear_call(
-    samples: np.ndarray, call: Call, flight: Flight, recorder: Recorder, rng: np.random.Generator, *, echoes: float = 0.5
+    samples: np.ndarray,
+    call: Call,
+    flight: Flight,
+    recorder: Recorder,
+    rng: np.random.Generator,
+    *,
+    echoes: float = 0.5,
 ) -> Heard | None:
     """Add a call to a recording as the recorder hears it.
 
@@ -99,7 +105,9 @@ def hear_call(
         None where nothing of it lies inside the recording or below the Nyquist frequency.
     """
     rate = recorder.sample_rate
-    distance, angle, doppler = (float(v[0]) for v in fly_past(np.array([call.start]), flight.closest, flight.speed, flight.at))
+    distance, angle, doppler = (
+        float(v[0]) for v in fly_past(np.array([call.start]), flight.closest, flight.speed, flight.at)
+    )
     duration = call.duration / doppler
     count = max(int(duration * rate), 8)
     u = np.linspace(0, 1, count)
@@ -174,7 +182,9 @@ def self_noise(length: int, recorder: Recorder, rng: np.random.Generator, *, win
     spectrum[1:] *= shape.astype(np.float32)
     spectrum[0] = 0
     density = 10 ** ((recorder.noise - recorder.full_scale) / 20)
-    return scipy.fft.irfft(spectrum, length).astype(np.float32) * np.float32(density * np.sqrt(recorder.sample_rate / 2))
+    return scipy.fft.irfft(spectrum, length).astype(np.float32) * np.float32(
+        density * np.sqrt(recorder.sample_rate / 2)
+    )
 
 
 @lru_cache(maxsize=1)
@@ -203,7 +213,7 @@ def add_insect(samples: np.ndarray, species: str, level: float, recorder: Record
     count = max(int(pulse * rate), 16)
     f = scipy.fft.rfftfreq(4 * count, 1 / rate)
     peak, low, high = (float(song[name]) * 1e3 * rng.uniform(0.93, 1.07) for name in ("peak", "low", "high"))
-    width = np.where(f < peak, np.log(peak / low), np.log(high / peak)) / 2.0
+    width = 0.5 * np.where(f < peak, float(np.log(peak / low)), float(np.log(high / peak)))
     colour = np.exp(-0.5 * (np.log(np.maximum(f, 1) / peak) / width) ** 2) + 0.03 * (f > low)
     envelope = np.sin(np.pi * np.linspace(0, 1, count)) ** rng.uniform(0.5, 1.5)
     if rng.random() < 0.5:  # many songs are a run of tooth impacts, decaying one by one
@@ -212,7 +222,7 @@ def add_insect(samples: np.ndarray, species: str, level: float, recorder: Record
     gain = 10 ** (level / 20)
     pulses = max(int(song["pulses"] + rng.integers(-1, 2)), 1) if song["pulses"] > 1 else 1
     echeme = float(song["echeme_period"]) * 1e-3 / warm or pulses * period
-    time = rng.uniform(-1, 1) * echeme
+    time = float(rng.uniform(-1, 1) * echeme)
     while time < len(samples) / rate:
         for i in range(pulses):
             noise = scipy.fft.irfft(scipy.fft.rfft(rng.standard_normal(4 * count)) * colour)[:count]
@@ -251,7 +261,9 @@ def add_bird(samples: np.ndarray, level: float, rate: int, rng: np.random.Genera
         f = rng.uniform(5e3, 14e3) * (1 + rng.uniform(-0.2, 0.2) * u + 0.05 * np.sin(2 * np.pi * rng.uniform(1, 8) * u))
         phase = 2 * np.pi * np.cumsum(f) / rate
         wave = sum(10 ** (-rng.uniform(6, 20) * n / 20) * np.sin((n + 1) * phase) for n in range(4))
-        _add(samples, wave * np.sin(np.pi * u) * 10 ** (level / 20), int(rng.uniform(-0.02, len(samples) / rate) * rate))
+        _add(
+            samples, wave * np.sin(np.pi * u) * 10 ** (level / 20), int(rng.uniform(-0.02, len(samples) / rate) * rate)
+        )
 
 
 def to_pcm16(samples: np.ndarray) -> np.ndarray:

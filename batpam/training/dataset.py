@@ -129,7 +129,9 @@ class CallDataset(Dataset):
             start, end = heard.start / frame_s, heard.end / frame_s
             centre = (start + end) / 2
             if heard.snr < FAINT_SNR or not 0 <= centre < frames:
-                inside = (row_axis > low - 1) & (row_axis < high + 1) & (frame_axis > start - 1) & (frame_axis < end + 1)
+                inside = (
+                    (row_axis > low - 1) & (row_axis < high + 1) & (frame_axis > start - 1) & (frame_axis < end + 1)
+                )
                 weight[inside] = 0
                 continue
             row = int(np.clip(peak, 0, rows - 1))

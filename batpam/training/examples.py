@@ -83,7 +83,7 @@ def simulate_example(
     shifted = [
         (code, Heard(h.start - margin, h.end - margin, h.low, h.high, h.peak, h.level, h.snr)) for code, h in found
     ]
-    return np.maximum(power, FLOOR_DB), [c for c in shifted if 0 < c[1].end and c[1].start < duration]
+    return np.maximum(power, FLOOR_DB), [c for c in shifted if c[1].end > 0 and c[1].start < duration]
 
 
 def _add_confusers(samples: np.ndarray, recorder: Recorder, floor: float, rng: np.random.Generator) -> None:

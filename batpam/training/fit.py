@@ -154,7 +154,8 @@ class CallModule(lightning.LightningModule):
 
     def __init__(self, settings: NetworkSettings, *, rate: float, steps: int) -> None:
         super().__init__()
-        self.network = CallNetwork(settings).to(memory_format=torch.channels_last)
+        self.network = CallNetwork(settings)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
         self.rate = rate
         self.steps = steps
 
@@ -220,7 +221,9 @@ def measure(
             truth = examples.calls[i]
             hit = np.zeros(len(calls), bool)
             for code, heard in truth:
-                low, high = (np.interp(np.log(f), log_voices, np.arange(len(log_voices))) / 8 for f in (heard.low, heard.high))
+                low, high = (
+                    np.interp(np.log(f), log_voices, np.arange(len(log_voices))) / 8 for f in (heard.low, heard.high)
+                )
                 near = (calls.start * frame < heard.end) & (calls.end * frame > heard.start)
                 near &= (calls.low < high + 0.5) & (calls.high > low - 0.5)
                 hit |= near

@@ -8,6 +8,8 @@ rule reconcile_ledger:
         ensure("results/coverage/sites/{site}.parquet", non_empty=True),
     log:
         "logs/reconcile_ledger/{site}.log",
+    conda:
+        "../../envs/batpam.yaml"
     threads: 1
     resources:
         mem_mb=1000,
@@ -40,6 +42,8 @@ rule summarise_activity:
         ],
     log:
         "logs/summarise_activity/{site}.log",
+    conda:
+        "../../envs/batpam.yaml"
     threads: 1
     resources:
         mem_mb=2000,
@@ -79,6 +83,8 @@ rule gather_survey:
         total="results/coverage/total.csv",
     log:
         "logs/gather_survey.log",
+    conda:
+        "../../envs/batpam.yaml"
     threads: 1
     resources:
         mem_mb=4000,

@@ -38,7 +38,6 @@ CHECKED = check_settings()
 SETTINGS = CHECKED["config"]
 SITES = sorted({deployment["site"] for deployment in CHECKED["sites"]})
 FOLDERS = sorted({folder for folders in CHECKED["folders"].values() for folder in folders})
-IS_DEMO = any(folder.startswith(DEMO) for folder in FOLDERS)
 
 
 wildcard_constraints:

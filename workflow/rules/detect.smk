@@ -9,6 +9,8 @@ rule detect_calls:
         "logs/detect_calls/{shard}.log",
     benchmark:
         "benchmarks/detect_calls/{shard}.tsv"
+    conda:
+        "../../envs/batpam.yaml"
     threads: 2
     resources:
         mem_mb=3000,

@@ -11,6 +11,8 @@ checkpoint index_recordings:
         "logs/index_recordings.log",
     benchmark:
         "benchmarks/index_recordings/survey.tsv"
+    conda:
+        "../../envs/batpam.yaml"
     threads: 2
     resources:
         mem_mb=2000,

@@ -6,6 +6,8 @@ rule report_site:
         report("results/report/sites/{site}.html", category="Site activity", labels={"site": "{site}"}),
     log:
         "logs/report_site/{site}.log",
+    conda:
+        "../../envs/batpam.yaml"
     threads: 1
     resources:
         mem_mb=2000,
@@ -38,6 +40,8 @@ rule report_survey:
         report("results/report/index.html", category="Survey", labels={"page": "survey"}),
     log:
         "logs/report_survey.log",
+    conda:
+        "../../envs/batpam.yaml"
     threads: 1
     resources:
         mem_mb=4000,

@@ -8,6 +8,8 @@ rule compute_scalograms:
         "logs/compute_scalograms/{shard}.log",
     benchmark:
         "benchmarks/compute_scalograms/{shard}.tsv"
+    conda:
+        "../../envs/batpam.yaml"
     threads: 2
     resources:
         mem_mb=2000,

@@ -8,6 +8,8 @@ rule segment_recordings:
         "logs/segment_recordings/{shard}.log",
     benchmark:
         "benchmarks/segment_recordings/{shard}.tsv"
+    conda:
+        "../../envs/batpam.yaml"
     threads: 1
     resources:
         mem_mb=1000,

@@ -6,17 +6,15 @@ rule simulate_survey:
         "logs/simulate_survey.log",
     benchmark:
         "benchmarks/simulate_survey/demo.tsv"
+    conda:
+        "../../envs/batpam.yaml"
     threads: 2
     resources:
         mem_mb=3000,
         runtime="30m",
     params:
-        folder=DEMO,
         version=STAGE_VERSIONS["simulate"],
     message:
         "Simulating the demo survey"
     shell:
-        "batpam simulate"
-        " --output {params.folder:q}"
-        " --workers {threads}"
-        " 2>&1 | tee {log:q}"
+        "batpam simulate" " --output {params.folder:q}" " --workers {threads}" " 2>&1 | tee {log:q}"

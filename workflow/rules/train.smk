@@ -9,6 +9,8 @@ rule train_model:
         "logs/train_model/{model}.log",
     benchmark:
         "benchmarks/train_model/{model}.tsv"
+    conda:
+        "../../envs/batpam.yaml"
     threads: 2
     resources:
         mem_mb=8000,

@@ -1,0 +1,5 @@
+"""Run the command line: `python -m batpam`."""
+
+from batpam.cli import main
+
+main()

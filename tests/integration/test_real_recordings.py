@@ -1,0 +1,59 @@
+"""The whole workflow over real recordings."""
+
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from test_workflow import snakemake
+
+pytestmark = pytest.mark.slow
+
+# folder or pattern, time expansion, channel: what no file says of itself
+DEPLOYMENTS = {
+    "batogram": [("labelled/batogram", 1, 1)],
+    "dpg": [("labelled/dpg", 1, 1)],
+    "paddygoat": [("labelled/paddygoat", 1, 1)],
+    "soundclass": [("labelled/soundclass/2017*.wav", 1, 1), ("labelled/soundclass/*00?.wav", 10, 2)],
+    "tadarida": [("labelled/tadarida", 10, 1)],
+    "field-m500": [("field/m500", 1, 1)],
+    "field-tadarida": [("field/tadarida", 10, 1)],
+    "formats": [("formats", 1, 1)],
+    "unreadable": [("unreadable", 1, 1)],
+}
+
+
+def test_every_file_is_accounted_for_and_the_scorer_can_be_fed(real_recordings, tmp_path):
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "config.yaml").write_text("title: Real recordings\n")
+    lines = ["site\tlatitude\tlongitude\ttimezone\trecordings\trecorder\ttime_expansion\tchannel"]
+    for site, rows in DEPLOYMENTS.items():
+        for number, (place, expansion, channel) in enumerate(rows, 1):
+            lines.append(f"{site}\t\t\tEurope/Paris\t{real_recordings / place}\t{number}\t{expansion}\t{channel}")
+    (tmp_path / "config" / "sites.tsv").write_text("\n".join(lines) + "\n")
+    result = snakemake(tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+    ledger = pd.read_csv(tmp_path / "results" / "coverage" / "ledger.csv", keep_default_na=False)
+    there = {
+        str(path) for folder in ("labelled", "field", "formats", "unreadable")
+        for path in (real_recordings / folder).rglob("*") if path.is_file()
+    }  # fmt: skip
+    assert set(ledger["path"]) == there
+    analysed = set(ledger.loc[ledger["state"] == "analysed", "path"])
+    assert {p for p in there if "/labelled/" in p or "/field/" in p} == analysed
+    labels = pd.read_csv(real_recordings / "labels.csv").set_index("file")
+    for row in ledger[ledger["state"] == "analysed"].itertuples():
+        wanted = labels.at[str(row.path).removeprefix(f"{real_recordings}/"), "duration_s"]
+        assert row.duration_s == pytest.approx(float(wanted), abs=0.06)
+
+    csv = tmp_path / "calls.csv"
+    subprocess.run(
+        [sys.executable, "-m", "batpam", "export", "--format", "csv", "--output", str(csv),
+         "--relative-to", str(real_recordings), "--results", str(tmp_path / "results")], check=True,
+    )  # fmt: skip
+    score = subprocess.run(
+        [sys.executable, str(real_recordings / "score.py"), str(csv)], capture_output=True, text=True, check=True
+    )
+    assert "events at 0.5: recall" in score.stdout
+    print(score.stdout)

@@ -1,0 +1,86 @@
+import json
+
+import pytest
+import torch
+
+from batpam.config import Config
+from batpam.errors import UserError
+from batpam.models.files import ModelCard, Taxon, load_model, model_hash, read_card, read_taxa, shipped_model, write_model
+from batpam.models.network import CallNetwork, NetworkSettings
+from batpam.scalograms.transform import ScalogramSettings
+from batpam.simulate.calls import species_names
+
+CARD = ModelCard(
+    name="small",
+    taxa=(Taxon("Ppip", "Pipistrellus pipistrellus", "Common pipistrelle", "Pipistrellus high"),),
+    scalogram=ScalogramSettings(voices=16),
+    network=NetworkSettings(classes=1, voices=16, width=4, context_layers=1),
+    training={},
+    metrics={},
+)
+
+
+@pytest.fixture
+def small_model(tmp_path):
+    torch.manual_seed(0)
+    write_model(CallNetwork(CARD.network), CARD, tmp_path / "small.safetensors")
+    return tmp_path / "small.safetensors"
+
+
+def test_model_comes_back_as_it_was_written(small_model):
+    torch.manual_seed(0)
+    written, (network, card) = CallNetwork(CARD.network).eval(), load_model(small_model)
+    power = torch.full((1, 64, 16), -80.0)
+    assert card == CARD
+    torch.testing.assert_close(network(power).call, written(power).call)
+
+
+def test_hash_changes_with_the_card(small_model):
+    before = model_hash(small_model)
+    card = small_model.with_suffix(".json")
+    card.write_text(card.read_text().replace("small", "other"))
+    assert model_hash(small_model) != before
+
+
+def test_a_pickle_is_not_loaded(small_model):
+    torch.save({"a": torch.zeros(1)}, small_model)
+    with pytest.raises(UserError, match="cannot be read"):
+        load_model(small_model)
+
+
+def test_missing_card_is_named(small_model):
+    small_model.with_suffix(".json").unlink()
+    with pytest.raises(UserError, match=r"small\.json"):
+        load_model(small_model)
+
+
+def test_weights_of_another_network_are_refused(small_model):
+    card = json.loads(small_model.with_suffix(".json").read_text())
+    card["network"]["width"] = 8
+    small_model.with_suffix(".json").write_text(json.dumps(card))
+    with pytest.raises(UserError, match="weights"):
+        load_model(small_model)
+
+
+def test_shipped_model_fits_the_default_settings():
+    card = read_card(shipped_model())
+    assert ScalogramSettings(**Config().scalogram.model_dump()) == card.scalogram
+    assert shipped_model().stat().st_size <= 5_000_000
+    assert {taxon.code for taxon in card.taxa} <= set(species_names())
+
+
+def test_taxa_are_checked(tmp_path):
+    sheet = tmp_path / "taxa.tsv"
+    sheet.write_text("code\tspecies\tenglish\tgroup\nXxxx\ta\tb\tc\n")
+    with pytest.raises(UserError, match="Xxxx"):
+        read_taxa(sheet)
+    sheet.write_text("code\tspecies\tenglish\nPpip\ta\tb\n")
+    with pytest.raises(UserError, match="group"):
+        read_taxa(sheet)
+    assert len(read_taxa(shipped_taxa())) == 28
+
+
+def shipped_taxa():
+    from pathlib import Path
+
+    return Path(__file__).parents[3] / "config" / "taxa" / "europe.tsv"

@@ -1,0 +1,147 @@
+import numpy as np
+import pytest
+import soundfile
+
+from batpam.recordings.audio import probe
+from batpam.recordings.clocks import read_guano
+from batpam.simulate.calls import call_sequence, call_types, species_names
+from batpam.simulate.propagation import absorption, beam_loss, fly_past, transmission_loss
+from batpam.simulate.soundscapes import Flight, Recorder, add_insect, hear_call, insect_songs, self_noise
+from batpam.simulate.survey import simulate, truth_passes
+from batpam.tables import read_table
+
+# ISO 9613-1 at 15 C, 80 % and at 25 C, 50 %, dB/m
+ABSORPTION = {(15, 80): {20: 0.44, 45: 1.42, 80: 2.64, 110: 3.73}, (25, 50): {20: 0.46, 45: 1.63, 80: 3.15, 110: 4.40}}
+
+
+def test_absorption_is_that_of_iso_9613():
+    for (temperature, humidity), values in ABSORPTION.items():
+        for khz, wanted in values.items():
+            assert absorption(khz * 1e3, temperature, humidity) == pytest.approx(wanted, abs=0.006)
+
+
+def test_loss_doubles_distance_by_6_db_and_more_for_high_frequencies():
+    low, high = transmission_loss(np.array([20e3, 100e3]), 10.0) - transmission_loss(np.array([20e3, 100e3]), 5.0)
+    assert low == pytest.approx(6.02 + 5 * 0.44, abs=0.1)
+    assert high > low + 10
+
+
+def test_bat_that_comes_nearer_sounds_higher():
+    distance, angle, doppler = fly_past(np.array([0.0, 2.0, 4.0]), 3.0, 6.0, 2.0)
+    assert distance[1] == pytest.approx(3.0) and distance[0] == distance[2] > 12
+    assert doppler[0] > 1.015 and doppler[1] == pytest.approx(1.0) and doppler[2] < 0.985
+    assert angle[0] < np.pi / 2 < angle[2]
+    assert beam_loss(np.array([50e3]), float(angle[2])) > beam_loss(np.array([50e3]), float(angle[0]))
+
+
+@pytest.mark.parametrize("code", list(species_names()))
+def test_calls_are_those_of_the_table(code):
+    rng = np.random.default_rng(1)
+    types = call_types()[call_types()["code"] == code]
+    calls = [call for _ in range(30) for call in call_sequence(code, 2.0, rng, clutter=0.5)]
+    calls = [c for c in calls if c.duration > 0.4e-3 * types["duration"].min()]  # without the ends of feeding buzzes
+    loudest = np.median([c.frequency[c.envelope.argmax()] for c in calls])
+    low, high = (types["peak"] - 3 * types["peak_sd"]).min() * 1e3, (types["peak"] + 3 * types["peak_sd"]).max() * 1e3
+    assert low < loudest < high
+    assert all(0 <= c.start < 2.0 and c.duration > 0 for c in calls)
+    assert all(len(c.frequency) == len(c.envelope) and c.envelope.max() == pytest.approx(1, abs=0.3) for c in calls)
+
+
+def test_clutter_shortens_and_raises_calls():
+    rng = np.random.default_rng(2)
+
+    def median(clutter):
+        calls = [c for _ in range(40) for c in call_sequence("Mdau", 1.0, rng, clutter=clutter)]
+        return np.median([c.duration for c in calls]), np.median([c.frequency[0] for c in calls])
+
+    (open_duration, open_start), (near_duration, near_start) = median(0.0), median(1.0)
+    assert near_duration < 0.75 * open_duration and near_start > open_start + 5_000
+
+
+def test_call_is_heard_where_and_how_loud_the_truth_says():
+    rng = np.random.default_rng(3)
+    recorder = Recorder(noise=-40)
+    samples = np.zeros(192_000)
+    call = call_sequence("Ppip", 0.1, rng, clutter=0.2)[0]
+    heard = hear_call(samples, call, Flight(closest=5, at=0, speed=0.1), recorder, rng, echoes=0)
+    inside = samples[int(heard.start * 384_000) : int(heard.end * 384_000)]
+    assert np.abs(inside).max() == pytest.approx(10 ** (heard.level / 20), rel=0.15)
+    assert np.abs(samples[: int(heard.start * 384_000) - 400]).max() < 0.1 * np.abs(inside).max()
+    spectrum = np.abs(np.fft.rfft(inside))
+    strongest = np.fft.rfftfreq(len(inside), 1 / 384_000)[spectrum.argmax()]
+    assert heard.low - 1_000 < strongest < heard.high + 1_000
+
+
+def test_call_above_nyquist_is_not_heard():
+    rng = np.random.default_rng(3)
+    samples = np.zeros(20_000)
+    call = call_sequence("Rhip", 0.1, rng)[0]
+    assert hear_call(samples, call, Flight(), Recorder(sample_rate=96_000), rng, echoes=0) is None
+
+
+def test_noise_has_the_level_it_is_given():
+    recorder = Recorder(noise=-20, full_scale=100, roll_off=1e9, resonance=1e3)
+    noise = self_noise(384_000, recorder, np.random.default_rng(0))
+    spectrum = np.abs(np.fft.rfft(noise)) ** 2 / len(noise) / 384_000 * 2
+    density = 10 * np.log10(spectrum[40_000:60_000].mean() * 384_000 / 384_000)
+    assert density == pytest.approx(-120, abs=2.5)
+
+
+@pytest.mark.parametrize("species", insect_songs()["species"])
+def test_insects_sing_in_their_band(species):
+    samples = np.zeros(384_000)
+    add_insect(samples, species, -20, Recorder(), np.random.default_rng(1))
+    spectrum = np.abs(np.fft.rfft(samples)) ** 2
+    f = np.fft.rfftfreq(len(samples), 1 / 384_000) / 1e3
+    song = insect_songs().set_index("species").loc[species]
+    band = spectrum[(f > 0.7 * song["low"]) & (f < 1.4 * song["high"])].sum()
+    assert band > 0.5 * spectrum.sum() > 0
+
+
+@pytest.fixture(scope="module")
+def survey(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("survey")
+    simulate(folder, nights=1, minutes=1.0, sample_rate=192_000, seed=1, workers=2)
+    return folder
+
+
+def test_survey_is_recordings_with_guano_and_truth(survey):
+    files = sorted((survey / "recordings").rglob("*.wav"))
+    assert len(files) == 5 and sum(f.stat().st_size == 0 for f in files) == 1
+    whole = [probe(f) for f in files if f.stat().st_size]
+    assert {info.rate for info in whole} == {192_000}
+    assert sum(info.readable < info.samples for info in whole) == 1
+    assert all(read_guano(info.chunks["guan"]).timestamp for info in whole if info.readable == info.samples)
+    truth = read_table(survey / "truth.parquet")
+    assert set(truth["path"]) <= {str(f) for f in files} and len(truth) > 20
+    assert truth["start_s"].between(0, 15).all()
+
+
+def test_same_seed_same_survey_with_any_number_of_workers(survey, tmp_path):
+    simulate(tmp_path, nights=1, minutes=1.0, sample_rate=192_000, seed=1, workers=1)
+    for path in sorted((survey / "recordings").rglob("*.wav")):
+        assert path.read_bytes() == (tmp_path / path.relative_to(survey)).read_bytes()
+    simulate(tmp_path / "other", nights=1, minutes=1.0, sample_rate=192_000, seed=5, workers=1)
+    name = "recordings/orchard/20240601_213000.wav"
+    assert (survey / name).read_bytes() != (tmp_path / "other" / name).read_bytes()
+
+
+def test_loud_calls_of_the_truth_are_in_the_samples(survey):
+    truth = read_table(survey / "truth.parquet")
+    loud = truth[(truth["snr_db"] > 25) & (truth["end_s"] < 9)]
+    assert len(loud)
+    for call in loud.head(20).itertuples():
+        samples, rate = soundfile.read(call.path)
+        here = samples[int(call.start_s * rate) : int(call.end_s * rate) + 64]
+        spectrum = np.abs(np.fft.rfft(here * np.hanning(len(here)))) ** 2
+        f = np.fft.rfftfreq(len(here), 1 / rate)
+        band = (f > call.low_hz - 3e3) & (f < call.high_hz + 3e3)
+        assert spectrum[band].max() > 10 * np.median(spectrum[(f > 12e3) & ~band])
+
+
+def test_passes_of_the_truth(survey):
+    truth = read_table(survey / "truth.parquet")
+    passes = truth_passes(truth, min_snr_db=10, gap=1.0, min_calls=2)
+    assert passes["calls"].sum() <= len(truth)
+    assert set(passes["species"]) <= set(truth["species"])
+    assert len(truth_passes(truth, min_snr_db=10, gap=1.0, min_calls=10_000)) == 0

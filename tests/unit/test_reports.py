@@ -1,0 +1,481 @@
+import json
+from collections.abc import Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from plotly.offline import get_plotlyjs
+
+from batpam.errors import UserError
+from batpam.models.files import ModelCard, Taxon
+from batpam.models.network import NetworkSettings
+from batpam.reports.figures import taxon_styles
+from batpam.reports.pages import report_site, report_survey
+from batpam.scalograms.transform import ScalogramSettings
+from batpam.survey import Deployment
+from batpam.tables import ACTIVITY, LEDGER, NIGHTS, PASSES, provenance, write_table
+
+PLOTLYJS = get_plotlyjs()
+TAXA = (
+    Taxon("Ppip", "Pipistrellus pipistrellus", "Common pipistrelle", "Pipistrellus high"),
+    Taxon("Ppyg", "Pipistrellus pygmaeus", "Soprano pipistrelle", "Pipistrellus high"),
+    Taxon("Nnoc", "Nyctalus noctula", "Common noctule", "Nyctaloid"),
+    Taxon("Mdau", "Myotis daubentonii", "Daubenton's bat", "Myotis"),
+)
+CARD = ModelCard(
+    "europe",
+    TAXA,
+    ScalogramSettings(),
+    NetworkSettings(classes=4),
+    {"data": "simulated calls and soundscapes only"},
+    {},
+)
+SETTINGS = {"model": "europe", "min_score": 0.3, "min_species_score": 0.5, "gap": 1.0, "min_calls": 2}
+ORCHARD = Deployment("orchard", 51.5, -2.6, "Europe/London", "data/orchard")
+POND = Deployment("pond", 47.4, 8.5, "Europe/Zurich", "data/pond", recorder="A")
+
+
+def night_row(site: str, night: str | None, analysed: float, excluded: float = 0.0, files: int = 4) -> dict[str, Any]:
+    sun = night and {"sunset_utc": f"{night}T20:15:00Z", "sunrise_utc": f"{night}T23:59:00Z"}
+    return {
+        **dict.fromkeys(NIGHTS.names),
+        **({name: pd.Timestamp(when) for name, when in sun.items()} if sun else {}),
+        "site": site,
+        "night": night,
+        "files": files,
+        "files_excluded": 0 if analysed else files,
+        "recorded_h": analysed + excluded,
+        "analysed_h": analysed,
+        "excluded_h": excluded,
+        "dark_h": 7.5 if sun else None,
+        "analysed_dark_h": min(analysed, 7.5) if sun else None,
+    }
+
+
+def pass_row(
+    site: str, night: str | None, start: str | None, taxon: str, path: str = "a.wav", **more: Any
+) -> dict[str, Any]:
+    known = {t.species: (t.group, "species") for t in TAXA} | {t.group: (t.group, "group") for t in TAXA}
+    group, rank = known.get(taxon, (taxon, "order"))
+    return {
+        "site": site,
+        "recorder": "1",
+        "night": night,
+        "taxon": taxon,
+        "group": group,
+        "rank": rank,
+        "start_utc": pd.Timestamp(start) if start else None,
+        "duration_s": 1.0,
+        "calls": 6,
+        "files": 1,
+        "mean_peak_hz": 46_000.0,
+        "mean_score": 0.8,
+        "best_path": path,
+        "best_start_s": 61.25,
+        **more,
+    }
+
+
+def excluded_row(
+    site: str, path: str, reason: str = "unreadable", detail: str = "", seconds: float = 0.0
+) -> dict[str, Any]:
+    return {
+        "site": site,
+        "recorder": "1",
+        "night": None,
+        "recording": path,
+        "path": path,
+        "state": "excluded",
+        "reason": reason,
+        "detail": detail,
+        "start_sample": 0,
+        "samples": 0,
+        "start_s": 0.0,
+        "duration_s": seconds,
+        "size_bytes": 1,
+    }
+
+
+def activity_rows(nights: Sequence[dict[str, Any]], passes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the activity stage makes of passes: a row per analysed night and taxon of the site, zeros too."""
+    rows = []
+    for night in nights:
+        here = [p for p in passes if p["site"] == night["site"]]
+        for taxon in sorted({p["taxon"] for p in here}):
+            example = next(p for p in here if p["taxon"] == taxon)
+            found = [p for p in here if p["taxon"] == taxon and p["night"] == night["night"]]
+            if night["analysed_h"]:
+                rows.append(
+                    {name: example[name] for name in ("site", "taxon", "group", "rank")}
+                    | {
+                        "night": night["night"],
+                        "calls": sum(p["calls"] for p in found),
+                        "passes": len(found),
+                        "minutes": len(found),
+                        "files_with_taxon": len(found),
+                        "analysed_h": night["analysed_h"],
+                        "passes_per_h": len(found) / night["analysed_h"],
+                        "minutes_per_h": len(found) / night["analysed_h"],
+                    }
+                )
+    return rows
+
+
+class Survey:
+    """Tables of a small survey on disk."""
+
+    def __init__(
+        self,
+        folder: Path,
+        nights: Sequence[dict[str, Any]] = (),
+        passes: Sequence[dict[str, Any]] = (),
+        excluded: Sequence[dict[str, Any]] = (),
+        settings: dict[str, Any] = SETTINGS,
+    ) -> None:
+        origin = provenance("activity", **settings)
+        self.activity, self.ledger, self.folder = folder / "activity", folder / "ledger.parquet", folder
+        write_table(nights, NIGHTS, self.activity / "nights.parquet", origin)
+        write_table(passes, PASSES, self.activity / "passes.parquet", origin)
+        write_table(activity_rows(nights, passes), ACTIVITY, self.activity / "activity.parquet", origin)
+        write_table(excluded, LEDGER, self.ledger, origin)
+
+    def survey_page(self, *deployments: Deployment, title: str = "Valley", card: ModelCard = CARD) -> str:
+        output = self.folder / "report" / "index.html"
+        report_survey(self.activity, self.ledger, deployments, card, output, title=title)
+        return output.read_text()
+
+    def site_page(self, deployment: Deployment = ORCHARD, title: str = "Valley") -> str:
+        output = self.folder / "report" / "sites" / f"{deployment.recorder}.html"
+        report_site(self.activity, self.ledger, deployment, CARD, output, title=title)
+        return output.read_text()
+
+
+class Page(HTMLParser):
+    """Tags, resources and text of a page, without its scripts."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.resources: list[str] = []
+        self.words: list[str] = []
+        self.feed(page.replace(PLOTLYJS, ""))
+        self.text = " ".join(" ".join(self.words).replace("\xa0", " ").split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.resources += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data", "action")]
+
+    def handle_data(self, data: str) -> None:
+        if self.tags[-1:] not in (["script"], ["style"]):
+            self.words.append(data)
+
+
+def figure(page: str, name: str) -> dict[str, Any]:
+    """Traces by name, and the layout, of a figure in a page."""
+    head = f'Plotly.newPlot("plot-{name}",'
+    data, end = json.JSONDecoder().raw_decode(page, page.index(head) + len(head))
+    layout, _ = json.JSONDecoder().raw_decode(page, end + 1)
+    return {"layout": layout, **{trace["name"]: trace for trace in data if "name" in trace}}
+
+
+@pytest.fixture
+def valley(tmp_path: Path) -> Survey:
+    """Nights with bats, without bats, failed and not recorded; undated and excluded files."""
+    nights = [
+        night_row("orchard", "2024-06-01", 8.0),
+        night_row("orchard", "2024-06-02", 4.0, 2.0),
+        night_row("orchard", "2024-06-04", 0.0, 3.0),
+        night_row("pond", "2024-06-03", 6.0),
+        night_row("pond", None, 0.5, 0.25, files=3),
+    ]
+    passes = [
+        pass_row("orchard", "2024-06-01", "2024-06-01T21:31:00Z", "Pipistrellus pipistrellus"),
+        pass_row(
+            "orchard", "2024-06-01", "2024-06-02T00:05:00Z", "Pipistrellus pipistrellus", "b.wav", mean_score=0.95
+        ),
+        pass_row("orchard", "2024-06-01", "2024-06-01T22:10:00Z", "Myotis"),
+        pass_row("pond", "2024-06-03", "2024-06-03T21:31:00Z", "Nyctalus noctula"),
+        pass_row("pond", None, None, "Chiroptera"),
+    ]
+    excluded = [
+        excluded_row("orchard", "data/orchard/x.wav", "truncated", "10 of 20 samples are there", 7200.0),
+        excluded_row("pond", "data/pond/y.wav", "unreadable", "Format not recognised.", 900.0),
+        excluded_row("pond", "data/pond/z.wav", "something new"),
+    ]
+    return Survey(tmp_path, nights, passes, excluded)
+
+
+def test_a_survey_page_tells_the_key_figures(valley: Survey) -> None:
+    text = Page(valley.survey_page(ORCHARD, POND)).text
+    assert "From 1 June 2024 to 4 June 2024, 2 sites recorded 23.8 h in 19 files on 4 site-nights" in text
+    assert "18.5 h were analysed and 5.2 h excluded" in text
+    assert "5 bat passes were found, 3 of them named to 2 species automatically" in text
+    assert "Passes are not individuals" in text
+    assert "Pass 1 s gap, at least 2 calls" in text
+    assert "no person has checked them" in text
+    assert "simulated calls and soundscapes only" in text
+    assert "Made by batpam" in text
+    assert "model europe" in text
+
+
+def test_gap_failure_and_zero_never_look_alike(valley: Survey) -> None:
+    effort = figure(valley.survey_page(ORCHARD, POND), "effort")
+    hours, failed = effort["hours"]["z"], effort["failed"]["z"]
+    # nights 1 to 4 June; orchard: bats, no bats, gap, failed; pond: gap, gap, bats, gap
+    assert hours == [[8.0, 4.0, None, None], [None, None, 6.0, None]]
+    assert failed == [[None, None, None, 1], [None, None, None, None]]
+    zeros, failures = effort["analysed, no bat pass"], effort["recorded, nothing could be analysed"]
+    assert list(zip(zeros["x"], zeros["y"], strict=True)) == [(1, 0)]
+    assert list(zip(failures["x"], failures["y"], strict=True)) == [(3, 0)]
+    assert zeros["marker"]["symbol"] != failures["marker"]["symbol"]
+    background = effort["layout"]["plot_bgcolor"]
+    assert background not in [colour for _, colour in effort["hours"]["colorscale"] + effort["failed"]["colorscale"]]
+    assert effort["no recording"]["marker"]["color"] == background
+
+
+def test_the_nights_of_a_site_keep_gap_failure_and_zero_apart_too(tmp_path: Path) -> None:
+    nights = [night_row("orchard", f"2024-06-0{day}", hours) for day, hours in ((1, 8.0), (2, 4.0), (4, 0.0))]
+    passes = [pass_row("orchard", "2024-06-01", "2024-06-01T21:31:00Z", "Nyctalus noctula")]
+    page = Survey(tmp_path, nights, passes).site_page()
+    nightly = figure(page, "nightly")
+    assert nightly["Common noctule"]["y"] == [1.0, 0.0, 0.0, 0.0]
+    assert nightly["hours analysed"]["y"] == [8.0, 4.0, 0.0, 0.0]
+    assert nightly["analysed, no bat pass"]["x"] == [1]
+    assert nightly["recorded, nothing could be analysed"]["x"] == [3]
+    assert [(s["x0"], s["x1"]) for s in nightly["layout"]["shapes"]] == [(1.5, 2.5)]
+    clock = figure(page, "clock")
+    assert [row[0] for row in clock["blank"]["z"]] == [1, 1, None, None]
+    assert [row[0] for row in clock["failed"]["z"]] == [None, None, None, 1]
+    text = Page(page).text
+    assert "3 June 2024 no recording" in text
+    assert "failed: nothing analysed" in text
+
+
+def test_a_site_not_analysed_is_no_zero_in_the_rates(tmp_path: Path) -> None:
+    nights = [night_row("orchard", "2024-06-01", 2.0), night_row("pond", "2024-06-01", 0.0, 1.0)]
+    nights.append(night_row("hill", "2024-06-01", 4.0))
+    passes = [pass_row("orchard", "2024-06-01", "2024-06-01T21:31:00Z", "Nyctalus noctula")] * 3
+    page = Survey(tmp_path, nights, passes).survey_page(ORCHARD, POND)
+    taxa = figure(page, "taxa")
+    assert taxa["rate"]["z"] == [[0.1761, None, None]]  # 3 passes in 2 h: log10 1.5
+    assert taxa["zero"]["z"] == [[None, None, 1]]
+    assert "Common noctule 1.50 (3) – 0" in Page(page).text
+
+
+def test_times_are_local_to_the_site(valley: Survey) -> None:
+    z = figure(valley.survey_page(ORCHARD, POND), "clock")["passes"]["z"]
+    # 21:31 UTC is 22:31 in London and 23:31 in Zurich; columns are hours from noon
+    assert z[0][10] == 1.0
+    assert z[2][11] == 1.0
+    assert z[2][10] is None
+
+
+def test_undated_recordings_are_told_and_not_plotted(valley: Survey) -> None:
+    page = valley.survey_page(ORCHARD, POND)
+    assert "pond 3 0 0.75 0.50 1" in Page(page).text
+    nightly = figure(page, "nightly")
+    assert "Bat, not identified" not in nightly
+    assert len(nightly["hours analysed"]["x"]) == 4
+    assert sum(value is not None for row in figure(page, "clock")["passes"]["z"] for value in row) == 4
+
+
+def test_species_come_first_and_groups_are_marked(valley: Survey) -> None:
+    text = Page(valley.survey_page(ORCHARD, POND)).text
+    places = [
+        text.index(words)
+        for words in (
+            "Common pipistrelle Pipistrellus pipistrellus 2 12",
+            "Common noctule Nyctalus noctula 1 6",
+            "Named to a group of similar species only",
+            "Myotis group not told apart: Daubenton's bat 1 6",
+            "Bats that were not identified",
+            "Bat, not identified Chiroptera 1 6",
+        )
+    ]
+    assert places == sorted(places)
+
+
+def test_what_is_excluded_is_told_in_words(valley: Survey) -> None:
+    text = Page(valley.survey_page(ORCHARD, POND)).text
+    assert "ends before its header says 1 1 2.0 h 7,200.0" in text
+    assert "cannot be decoded 1 1 15.0 min 900.0" in text
+    assert "something new" in text
+    assert "data/pond/y.wav cannot be decoded Format not recognised." in text
+
+
+def test_a_long_list_of_excluded_files_is_cut_and_says_so(tmp_path: Path) -> None:
+    excluded = [excluded_row("orchard", f"f{n:04d}.wav") for n in range(250)]
+    page = Survey(tmp_path, [night_row("orchard", "2024-06-01", 1.0)], (), excluded).site_page()
+    assert page.count(".wav</code>") == 200
+    assert "The first 200; 50 more are in ledger.csv" in Page(page).text
+
+
+def test_a_site_page_names_the_pass_to_check(tmp_path: Path) -> None:
+    nights = [night_row("orchard", "2024-06-01", 8.0)]
+    noctule = "Nyctalus noctula"
+    passes = [
+        pass_row("orchard", "2024-06-01", "2024-06-01T21:00:00Z", noctule, "short.wav", calls=2, mean_score=0.99),
+        pass_row("orchard", "2024-06-01", "2024-06-01T22:00:00Z", noctule, "long.wav", mean_score=0.9),
+        pass_row("orchard", "2024-06-01", "2024-06-01T23:00:00Z", noctule, "poor.wav", mean_score=0.5),
+    ]
+    text = Page(Survey(tmp_path, nights, passes).site_page()).text
+    assert "1 June 2024 23:00:00 6 46.0 0.90 1:01.2 long.wav" in text
+    assert "short.wav" not in text
+    assert "poor.wav" not in text
+
+
+def test_sun_and_position_of_a_site(tmp_path: Path) -> None:
+    nights = [night_row("orchard", "2024-06-01", 8.0)]
+    passes = [pass_row("orchard", "2024-06-01", "2024-06-01T21:00:00Z", "Nyctalus noctula")]
+    page = Survey(tmp_path, nights, passes).site_page()
+    assert "1 June 2024 21:15 00:59 4 8.00 8.00 0 7.50 of 7.50 1" in Page(page).text
+    clock = figure(page, "clock")
+    assert clock["sunset"]["x"] == [9.25, 9.25]
+    assert clock["sunrise"]["x"] == [12.983, 12.983]
+
+
+def test_everything_from_outside_is_escaped(tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+    site = Deployment(evil, 51.5, -2.6, "Europe/London", "data")
+    nights = [night_row(evil, "2024-06-01", 8.0), night_row(evil, None, 1.0)]
+    passes = [pass_row(evil, "2024-06-01", "2024-06-01T21:00:00Z", evil, path=evil)]
+    survey = Survey(tmp_path, nights, passes, [excluded_row(evil, evil, evil, evil)])
+    card = ModelCard(evil, (Taxon("X", evil, evil, evil),), CARD.scalogram, CARD.network, {"data": evil}, {})
+    harmless = Survey(
+        tmp_path / "harmless",
+        [night_row("s", "2024-06-01", 8.0), night_row("s", None, 1.0)],
+        [pass_row("s", "2024-06-01", "2024-06-01T21:00:00Z", "Chiroptera")],
+        [excluded_row("s", "p")],
+    )
+    tame = Deployment("s", 51.5, -2.6, "Europe/London", "data")
+    for page, other in (
+        (survey.survey_page(site, title=evil, card=card), harmless.survey_page(tame)),
+        (survey.site_page(site, title=evil), harmless.site_page(tame)),
+    ):
+        rest = page.replace(PLOTLYJS, "")
+        assert "<script>alert" not in rest
+        assert "<img" not in rest
+        assert Page(page).tags.count("script") == Page(other).tags.count("script")
+        assert evil in Page(page).text
+        # plotly reads tags in labels, too
+        assert "\\u003cscript" not in rest
+
+
+def test_pages_are_the_same_bytes_every_time(valley: Survey) -> None:
+    assert valley.survey_page(ORCHARD, POND) == valley.survey_page(ORCHARD, POND)
+    assert valley.site_page() == valley.site_page()
+
+
+def test_pages_need_nothing_from_outside(valley: Survey) -> None:
+    for page in (valley.survey_page(ORCHARD, POND), valley.site_page()):
+        assert page.count(PLOTLYJS) == 1
+        rest = page.replace(PLOTLYJS, "")
+        assert "http://" not in rest
+        assert "https://" not in rest
+        assert "@import" not in rest
+        assert "url(" not in rest
+        assert "default-src 'none'" in rest
+
+
+def test_pages_link_to_each_other_and_to_the_tables(valley: Survey) -> None:
+    links = Page(valley.survey_page(ORCHARD, POND)).resources
+    assert {"sites/orchard.html", "sites/pond.html"} <= set(links)
+    assert {f"../activity/{name}.csv" for name in ("passes", "activity", "nights")} <= set(links)
+    assert {"../coverage/ledger.csv", "../coverage/total.csv"} <= set(links)
+    links = Page(valley.site_page()).resources
+    assert "../index.html" in links
+    assert {f"../../activity/orchard/{name}.csv" for name in ("passes", "activity", "nights")} <= set(links)
+
+
+NOWHERE = Deployment("orchard", None, None, "UTC", "data")
+SURVEYS: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]], str]] = {
+    "nothing": ([], [], [], "No recording was found"),
+    "no calls": ([night_row("orchard", "2024-06-01", 8.0)], [], [], "No bat call was found in 8.0 h"),
+    "all excluded": (
+        [night_row("orchard", "2024-06-01", 0.0, 8.0)],
+        [],
+        [excluded_row("orchard", "x.wav", seconds=28_800.0)],
+        "Nothing could be analysed, so nothing can be said about bats",
+    ),
+    "all undated": (
+        [night_row("orchard", None, 8.0)],
+        [pass_row("orchard", None, None, "Chiroptera")],
+        [],
+        "No recording tells its date",
+    ),
+}
+
+
+@pytest.mark.parametrize("deployment", [ORCHARD, NOWHERE], ids=["placed", "no position"])
+@pytest.mark.parametrize("kind", SURVEYS)
+def test_empty_sections_say_so(kind: str, deployment: Deployment, tmp_path: Path) -> None:
+    nights, passes, excluded, words = SURVEYS[kind]
+    nights = [row | ({"sunset_utc": None, "sunrise_utc": None} if deployment is NOWHERE else {}) for row in nights]
+    survey = Survey(tmp_path, nights, passes, excluded)
+    for page in (survey.survey_page(deployment), survey.site_page(deployment)):
+        text = Page(page).text
+        assert words in text
+        assert "nan" not in text.lower().split()
+        assert "None" not in text
+        assert "There is no bat pass with a known time" in text
+        for name in ("nightly", "clock", "taxa-clock"):
+            assert f'"plot-{name}"' not in page
+    assert ('"plot-map"' in survey.survey_page(deployment)) == (deployment is ORCHARD)
+
+
+def test_calls_without_a_pass_are_no_species_found(tmp_path: Path) -> None:
+    nights = [night_row("orchard", "2024-06-01", 8.0)]
+    survey = Survey(tmp_path, nights)
+    rows = activity_rows(nights, [pass_row("orchard", "2024-06-01", "2024-06-01T21:00:00Z", "Nyctalus noctula")])
+    write_table([row | {"calls": 1, "passes": 0} for row in rows], ACTIVITY, survey.activity / "activity.parquet", {})
+    text = Page(survey.survey_page(ORCHARD)).text
+    assert "No bat pass was found" in text
+    assert "Common noctule Nyctalus noctula 0 1" in text
+    assert "nowhere enough for a pass" in text
+
+
+def test_no_number_of_bats_where_nothing_was_analysed(tmp_path: Path) -> None:
+    nights = [night_row("orchard", "2024-06-01", 0.0, 2.0), night_row("orchard", None, 0.0, 1.0)]
+    survey = Survey(tmp_path, nights, (), [excluded_row("orchard", "x.wav")])
+    for page in (survey.survey_page(ORCHARD), survey.site_page()):
+        text = Page(page).text
+        assert "Species – nothing analysed Bat passes – nothing analysed" in text
+        assert "orchard 4 4 1.00 0 –" in text
+
+
+def test_a_clock_that_was_wrong_by_years_does_not_swell_the_page(tmp_path: Path) -> None:
+    nights = [night_row("orchard", night, 1.0) for night in ("2004-01-01", "2024-06-01")]
+    page = Survey(tmp_path, nights).survey_page(ORCHARD)
+    assert figure(page, "effort")["hours"]["z"] == [[1.0, 1.0]]
+    assert "a clock may have been wrong" in Page(page).text
+
+
+def test_settings_that_a_table_does_not_state_are_not_made_up(tmp_path: Path) -> None:
+    text = Page(Survey(tmp_path, [night_row("orchard", "2024-06-01", 1.0)], settings={}).survey_page(ORCHARD)).text
+    assert "not stated in the tables of the whole survey" in text
+    assert "Pass 1 s gap" not in text
+
+
+def test_a_taxon_has_one_colour_whatever_else_was_found(valley: Survey) -> None:
+    survey = figure(valley.survey_page(ORCHARD, POND), "nightly")
+    site = figure(valley.site_page(), "nightly")
+    for name in ("Common pipistrelle", "Myotis (group)"):
+        assert survey[name]["marker"]["color"] == site[name]["marker"]["color"]
+    assert "pattern" in site["Myotis (group)"]["marker"]
+    assert "pattern" not in site["Common pipistrelle"]["marker"]
+
+
+def test_twenty_eight_species_have_twenty_eight_colours() -> None:
+    sizes = (2, 3, 6, 9, 2, 1, 3, 1, 1)
+    taxa = [Taxon(f"{g}{n}", f"Genus{g} species{n}", "", f"G{g}") for g, size in enumerate(sizes) for n in range(size)]
+    styles = taxon_styles(taxa, pd.DataFrame(columns=["taxon", "group", "rank"]))
+    species = styles[styles["rank"] == "species"]
+    assert len(species) == species["colour"].nunique() == 28
+    assert (species["label"] == species.index).all()
+
+
+def test_a_missing_table_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"ledger\.parquet: no such table"):
+        report_survey(tmp_path, tmp_path / "ledger.parquet", [ORCHARD], CARD, tmp_path / "x.html", title="")
