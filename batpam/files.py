@@ -38,7 +38,7 @@ def written_whole(path: Path) -> Iterator[Path]:
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole."""
     with written_whole(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8")
 
 
 def write_if_changed(path: Path, content: bytes) -> bool:

@@ -73,7 +73,7 @@ LEDGER = pa.schema(
     [
         ("site", _text), ("recorder", _text), ("night", _text), ("recording", _text), ("path", _text), ("state", _text),
         ("reason", _text), ("detail", _text), ("start_sample", _whole), ("samples", _whole), ("start_s", _number),
-        ("duration_s", _number), ("size_bytes", _whole),
+        ("duration_s", _number), ("start_utc", _instant), ("size_bytes", _whole),
     ]
 )  # fmt: skip
 """Every stretch of every file and what became of it."""

@@ -74,7 +74,7 @@ def activity(
         min_species_score=min_species_score,
     )
     passes = find_passes(calls, gap=gap, min_calls=min_calls)
-    nights = effort(read_table(ledger), files, deployment)
+    nights = effort(read_table(ledger), deployment)
     site_activity = count_activity(passes, calls, nights)
     settings = {"min_score": min_score, "min_species_score": min_species_score, "gap": gap, "min_calls": min_calls}
     origin = provenance("activity", model=card.name, **settings)
@@ -84,14 +84,13 @@ def activity(
     print(f"{deployment.site}: {len(passes)} passes of {passes['taxon'].nunique()} taxa", file=sys.stderr)
 
 
-def effort(ledger: pd.DataFrame, recordings: pd.DataFrame, deployment: Deployment) -> pd.DataFrame:
+def effort(ledger: pd.DataFrame, deployment: Deployment) -> pd.DataFrame:
     """What was recorded and analysed in every night of a site, and how much of it between sunset and sunrise.
 
     Files without a time share a row whose night is missing.
     """
-    files = ledger.merge(recordings[["recording", "start_utc"]], on="recording")
     rows = []
-    for night, part in files.groupby("night", dropna=False):
+    for night, part in ledger.groupby("night", dropna=False):
         dated = isinstance(night, str)
         sunset, sunrise = (
             sun_times(date.fromisoformat(night), deployment.latitude, deployment.longitude) if dated else (None, None)
@@ -99,7 +98,7 @@ def effort(ledger: pd.DataFrame, recordings: pd.DataFrame, deployment: Deploymen
         hours = part.groupby("state")["duration_s"].sum() / 3600
         dark = None
         if sunset and sunrise:
-            begins = part["start_utc"] + pd.to_timedelta(part["start_s"], "s")
+            begins = part["start_utc"]
             ends = begins + pd.to_timedelta(part["duration_s"], "s")
             overlap = (
                 ends.clip(upper=pd.Timestamp(sunrise)) - begins.clip(lower=pd.Timestamp(sunset))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from batpam.errors import UserError
+from batpam.files import write_text, written_whole
 from batpam.models.network import CallNetwork, NetworkSettings
 from batpam.scalograms.transform import ScalogramSettings
 
@@ -85,14 +86,13 @@ def read_card(model: Path) -> ModelCard:
 
 def write_model(network: CallNetwork, card: ModelCard, path: Path) -> None:
     """Write weights and card side by side."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
     state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    save_file({name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}, temporary)
-    path.with_suffix(".json").write_text(json.dumps(asdict(card), indent=2) + "\n")
-    temporary.replace(path)
+    weights = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
+    write_text(path.with_suffix(".json"), json.dumps(asdict(card), indent=2) + "\n")
+    with written_whole(path) as temporary:
+        temporary.write_bytes(save(weights))
 
 
 def load_model(path: Path) -> tuple[CallNetwork, ModelCard]:

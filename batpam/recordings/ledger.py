@@ -98,6 +98,7 @@ def _stretches(file: dict[str, Any], read: pd.DataFrame) -> list[dict[str, Any]]
             "samples": stop - start,
             "start_s": start / rate if start else 0.0,
             "duration_s": (stop - start) / rate if stop > start else 0.0,
+            "start_utc": file["start_utc"] + pd.Timedelta(start / rate, "s") if start else file["start_utc"],
         }
 
     total, there = file["samples"], file["readable_samples"]

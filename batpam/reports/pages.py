@@ -5,27 +5,27 @@ by :func:`batpam.reports.figures.safe` in figures.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import lru_cache
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+import pyarrow.parquet as pq
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.io.json import to_json_plotly
 from plotly.offline import get_plotlyjs
 
-from batpam import __version__
 from batpam.files import write_text
 from batpam.models.files import ModelCard
 from batpam.recordings.ledger import REASONS
 from batpam.reports import figures
-from batpam.reports.figures import BATS, FAILED, GAP, ZERO
 from batpam.survey import Deployment, zone
 from batpam.tables import read_origin, read_table
 
@@ -47,13 +47,12 @@ RANKS = {
     "order": "Bats that were not identified",
 }
 PASS_COLUMNS = ("site", "night", "taxon", "group", "rank", "start_utc")
-LEDGER_COLUMNS = ("site", "recorder", "recording", "path", "state", "reason", "detail", "start_s", "duration_s")
-PLOT_CONFIG = {
-    "responsive": True,
-    "displaylogo": False,
-    "modeBarButtons": [["toImage"]],
-    "toImageButtonOptions": {"scale": 2},
-}
+EXCLUDED_COLUMNS = ("site", "recording", "path", "reason", "detail", "start_s", "duration_s")
+CLOCK_COLUMNS = ("site", "night", "state", "start_utc", "duration_s")
+EFFORT = ("files", "files_excluded", "recorded_h", "analysed_h", "excluded_h")
+QUARTER_US = 15 * 60 * 1_000_000
+PLOT_CONFIG = {"responsive": True, "displaylogo": False, "modeBarButtons": [["toImage"]],
+               "toImageButtonOptions": {"scale": 2}}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,6 @@ class _Tables:
     activity: pd.DataFrame
     nights: pd.DataFrame
     excluded: pd.DataFrame
-    recorders: tuple[str, ...]
     origin: dict[str, Any]
 
 
@@ -93,27 +91,27 @@ def report_site(
         A table is missing or is not one.
     """
     tables = _read(activity, ledger, None)
-    styles = figures.taxon_styles(card.taxa, _found(tables))
-    nights, left_out = _calendar(tables.nights)
-    states = _night_states(tables, [deployment.site], nights).assign(sites=1)
-    dated = _on_the_clock(tables.passes, [deployment])
+    styles = _styles(tables, card)
+    nights = _calendar(tables.nights)
+    states = _night_states(tables, [deployment.site], nights)
+    sun = _sun(tables.nights, deployment.timezone)
+    dated, effort = _on_the_clock(tables.passes, ledger, [deployment])
     plots = {}
     if len(dated):
-        per_night, sun = _per_night(tables.activity), _sun(tables.nights, deployment.timezone)
-        nightly = figures.nightly_figure(per_night, states, styles, nights, per_hour=False)
-        clock = figures.clock_figure(dated, states, nights, sun, bin_h=0.25, per="")
+        nightly = figures.nightly_figure(_dated(tables.activity), states, styles, per_hour=False)
+        clock = figures.clock_figure(dated, effort, nights, sun, quarters=1)
         plots["nightly"] = _plot("nightly", nightly, columns=len(nights), column_px=110)
         plots["clock"] = _plot("clock", clock, columns=60)
-        plots["taxa_clock"] = _plot("taxa-clock", figures.taxa_clock_figure(dated, styles), columns=24)
-    page = _common(tables, styles, [deployment.site], card, title, show_site=False) | {
+        plots["taxa_clock"] = _plot("taxa-clock", figures.taxa_clock_figure(dated, effort, styles), columns=24)
+    page = _common(tables, styles, [deployment.site], nights, card, title) | {
         "heading": f"Bat activity at {deployment.site}",
+        "show_site": False,
         "deployment": deployment,
-        "recorders": tables.recorders or (deployment.recorder,),
-        "night_rows": _night_rows(tables, deployment.timezone),
+        "recorders": sorted(set(read_table(ledger, ["recorder"])["recorder"])) or [deployment.recorder],
+        "night_rows": _night_rows(tables, states, sun),
         "best": _best_passes(tables.passes, styles, deployment.timezone),
         "few_calls": FEW_CALLS,
         "plots": plots,
-        "left_out": left_out,
         "csv": f"../../activity/{quote(deployment.site)}",
         "coverage": "../../coverage",
     }
@@ -125,58 +123,40 @@ def report_survey(
 ) -> None:
     """Write the page of the whole survey.
 
-    Parameters
-    ----------
-    activity
-        Folder with ``passes.parquet``, ``activity.parquet`` and ``nights.parquet`` of all sites.
-    ledger
-        Ledger of all sites.
-    deployments
-        The site sheet.
-    card
-        Of the model that made the detections: names and order of the taxa.
-    output
-        HTML file; the sites' pages are taken to be ``sites/SITE.html`` and the CSV files to be in ``../activity`` and
-        ``../coverage``.
-    title
-        Of the survey.
-
-    Raises
-    ------
-    UserError
-        A table is missing or is not one.
+    As :func:`report_site`, with the tables and the ledger of all sites, and the whole site sheet. The sites' pages are
+    taken to be ``sites/SITE.html``, the CSV files to be in ``../activity`` and ``../coverage``.
     """
     tables = _read(activity, ledger, PASS_COLUMNS)
     sites = list(dict.fromkeys([*(d.site for d in deployments), *sorted(set(tables.nights["site"]))]))
-    styles = figures.taxon_styles(card.taxa, _found(tables))
-    nights, left_out = _calendar(tables.nights)
+    styles = _styles(tables, card)
+    nights = _calendar(tables.nights)
     states = _night_states(tables, sites, nights)
-    rates = _rates(tables, sites)
+    rates = _rates(tables, styles, sites)
     site_rows = _site_rows(tables, sites, deployments)
-    dated = _on_the_clock(tables.passes, deployments)
+    dated, effort = _on_the_clock(tables.passes, ledger, deployments)
     plots = {}
     placed = pd.DataFrame([row for row in site_rows if row["latitude"] is not None])
     if len(placed):
         plots["map"] = _plot("map", figures.map_figure(placed))
     if nights:
-        effort = figures.effort_figure(states, sites, nights)
-        plots["effort"] = _plot("effort", effort, columns=len(nights), column_px=90)
+        effort_figure = figures.effort_figure(states, sites, nights)
+        plots["effort"] = _plot("effort", effort_figure, columns=len(nights), column_px=90)
     if len(rates):
         plots["taxa"] = _plot("taxa", figures.taxa_figure(rates, styles, sites), columns=len(sites), column_px=130)
     if len(dated):
-        per_night, by_night = _per_night(tables.activity), _over_sites(states)
-        nightly = figures.nightly_figure(per_night, by_night, styles, nights, per_hour=True)
-        clock = figures.clock_figure(dated, by_night, nights, pd.DataFrame(), bin_h=1.0, per=" per analysed site")
+        nightly = figures.nightly_figure(_dated(tables.activity), _over_sites(states), styles, per_hour=True)
+        no_sun = pd.DataFrame(columns=["night", "sunset", "sunrise"])
+        clock = figures.clock_figure(dated, effort, nights, no_sun, quarters=4)
         plots["nightly"] = _plot("nightly", nightly, columns=len(nights), column_px=110)
         plots["clock"] = _plot("clock", clock, columns=60)
-    page = _common(tables, styles, sites, card, title, show_site=True) | {
+    page = _common(tables, styles, sites, nights, card, title) | {
         "heading": title,
+        "show_site": True,
         "site_rows": site_rows,
         "unplaced": [row["site"] for row in site_rows if row["latitude"] is None],
         "zones": sorted({d.timezone for d in deployments}),
         "rate_tables": _rate_tables(rates, styles, sites),
         "plots": plots,
-        "left_out": left_out,
         "csv": "../activity",
         "coverage": "../coverage",
     }
@@ -184,93 +164,123 @@ def report_survey(
 
 
 def _read(activity: Path, ledger: Path, pass_columns: Sequence[str] | None) -> _Tables:
-    stretches = read_table(ledger, LEDGER_COLUMNS)
-    excluded = stretches[stretches["state"] == "excluded"]
+    # most of a ledger is analysed: it is read whole in parts only, see _clock_effort
+    excluded = read_table(ledger, EXCLUDED_COLUMNS, filters=[("state", "==", "excluded")])
     return _Tables(
         passes=read_table(activity / "passes.parquet", pass_columns),
         activity=read_table(activity / "activity.parquet"),
         nights=read_table(activity / "nights.parquet"),
         excluded=excluded.sort_values(["site", "path", "recording", "start_s"], kind="stable", ignore_index=True),
-        recorders=tuple(sorted(set(stretches["recorder"]))),
         origin=read_origin(activity / "activity.parquet"),
     )
 
 
-def _found(tables: _Tables) -> pd.DataFrame:
-    columns = ["taxon", "group", "rank"]
-    return pd.concat([tables.activity[columns], tables.passes[columns]]).drop_duplicates()
+def _dated(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[rows["night"].notna()]
 
 
-def _calendar(nights: pd.DataFrame) -> tuple[list[str], bool]:
-    """Every night from the first to the last, and whether nights without a recording had to be left out."""
+def _styles(tables: _Tables, card: ModelCard) -> pd.DataFrame:
+    return figures.taxon_styles(card.taxa, pd.concat([t[["taxon", "rank"]] for t in (tables.activity, tables.passes)]))
+
+
+def _calendar(nights: pd.DataFrame) -> list[str]:
+    """Every night from the first to the last; only those with a recording where they are too far apart."""
     recorded = sorted(set(nights["night"].dropna()))
-    if not recorded:
-        return [], False
-    first, last = date.fromisoformat(recorded[0]), date.fromisoformat(recorded[-1])
-    if (last - first).days >= CALENDAR_LIMIT:
-        return recorded, True
-    return [(first + timedelta(days=day)).isoformat() for day in range((last - first).days + 1)], False
+    if not recorded or _span(recorded) > CALENDAR_LIMIT:
+        return recorded
+    first = date.fromisoformat(recorded[0])
+    return [(first + timedelta(days=day)).isoformat() for day in range(_span(recorded))]
+
+
+def _span(nights: Sequence[str]) -> int:
+    return (date.fromisoformat(nights[-1]) - date.fromisoformat(nights[0])).days + 1 if nights else 0
 
 
 def _night_states(tables: _Tables, sites: Sequence[str], nights: Sequence[str]) -> pd.DataFrame:
     """One row per site and night of the calendar: its state (see :data:`batpam.reports.figures.STATES`) and effort."""
-    keys = ["site", "night"]
-    grid = pd.MultiIndex.from_product([sites, nights], names=keys)
-    effort = tables.nights[tables.nights["night"].notna()].set_index(keys)[
-        ["files", "recorded_h", "analysed_h", "excluded_h"]
-    ]
-    passes = tables.activity[tables.activity["night"].notna()].groupby(keys)["passes"].sum()
-    there = grid.isin(effort.index)
-    states = effort.reindex(grid, fill_value=0).assign(passes=passes.reindex(grid, fill_value=0))
-    states["state"] = GAP
-    states.loc[there & (states["analysed_h"] <= 0), "state"] = FAILED
-    states.loc[there & (states["analysed_h"] > 0), "state"] = ZERO
-    states.loc[there & (states["analysed_h"] > 0) & (states["passes"] > 0), "state"] = BATS
-    return states.reset_index()
+    grid = pd.MultiIndex.from_product([sites, nights], names=["site", "night"])
+    passes = _dated(tables.activity).groupby(["site", "night"])["passes"].sum().reindex(grid, fill_value=0)
+    effort = _dated(tables.nights).set_index(["site", "night"])[list(EFFORT)].reindex(grid, fill_value=0)
+    return _with_state(effort.assign(passes=passes).reset_index())
 
 
 def _over_sites(states: pd.DataFrame) -> pd.DataFrame:
-    """One row per night: the best that any site can say of it, and the effort of all."""
-    best = pd.Categorical(states["state"], [GAP, FAILED, ZERO, BATS], ordered=True)
-    table = states.assign(best=best.codes, sites=states["state"].isin([ZERO, BATS]))
-    totals = {name: (name, "sum") for name in ("files", "recorded_h", "analysed_h", "excluded_h", "passes", "sites")}
-    table = table.groupby("night", as_index=False).agg(best=("best", "max"), **totals)
-    return table.assign(state=[best.categories[code] for code in table["best"]])
+    """One row per night: the effort of all sites, and the best that any of them can say."""
+    return _with_state(states.groupby("night", as_index=False)[[*EFFORT, "passes"]].sum())
 
 
-def _per_night(activity: pd.DataFrame) -> pd.DataFrame:
-    return activity[activity["night"].notna()].groupby(["night", "taxon"], as_index=False)["passes"].sum()
+def _with_state(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.assign(state=figures.states_of(rows["passes"], rows["analysed_h"], rows["files"]))
 
 
-def _on_the_clock(passes: pd.DataFrame, deployments: Sequence[Deployment]) -> pd.DataFrame:
-    """Passes that tell their time, with ``hour``: local time at their site in hours after noon."""
+def _after_noon(when: pd.Series, timezone: str) -> pd.Series:
+    """Local time in hours after noon, 0 to 24."""
+    local = when.dt.tz_convert(zone(timezone)).dt
+    return (local.hour + local.minute / 60 + local.second / 3600 + 12) % 24
+
+
+def _on_the_clock(
+    passes: pd.DataFrame, ledger: Path, deployments: Sequence[Deployment]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Passes and effort that tell their time, with ``quarter``: of an hour after noon at their site, 0 to 95."""
     zones = {d.site: d.timezone for d in deployments}
-    passes = passes[passes["night"].notna() & passes["start_utc"].notna()]
-    hour = pd.Series(math.nan, index=passes.index, dtype=float)
-    for site, part in passes.groupby("site"):
-        local = part["start_utc"].dt.tz_convert(zone(zones.get(str(site), "UTC"))).dt
-        hour[part.index] = (local.hour + local.minute / 60 + local.second / 3600 + 12) % 24
-    return passes.assign(hour=hour)
+    tables = []
+    for rows in (passes, _clock_effort(ledger)):
+        rows = rows[rows["night"].notna() & rows["start_utc"].notna()]
+        quarter = pd.Series(0, index=rows.index)
+        for site, part in rows.groupby("site"):
+            quarter[part.index] = (_after_noon(part["start_utc"], zones.get(str(site), "UTC")) * 4).astype(int)
+        tables.append(rows.assign(quarter=quarter))
+    return tables[0], tables[1]
+
+
+def _clock_effort(ledger: Path) -> pd.DataFrame:
+    """Minutes analysed at each site in each quarter of an hour: ``site``, ``night``, ``start_utc``, ``minutes``.
+
+    A quarter without a row was not recorded. A file of which nothing can be read has no length and yet a row.
+    """
+    parts = [_in_quarters(part.to_pandas()) for part in pq.ParquetFile(ledger).iter_batches(columns=CLOCK_COLUMNS)]
+    if not parts:
+        return pd.DataFrame(columns=["site", "night", "start_utc", "minutes"])
+    return pd.concat(parts).groupby(["site", "night", "start_utc"], as_index=False)["minutes"].sum()
+
+
+def _in_quarters(stretches: pd.DataFrame) -> pd.DataFrame:
+    """Stretches of a ledger, cut at every quarter of an hour.
+
+    Every time zone in use is a whole number of quarters from UTC, so that these are quarters of the local hour, too.
+    """
+    rows = stretches[stretches["night"].notna() & stretches["start_utc"].notna()]
+    begin = rows["start_utc"].dt.as_unit("us").astype("int64").to_numpy()
+    end = begin + (rows["duration_s"].to_numpy() * 1e6).round().astype("int64")
+    first = begin // QUARTER_US
+    count = np.maximum(-(-end // QUARTER_US) - first, 1)
+    which = np.repeat(np.arange(len(rows)), count)
+    at = (first[which] + np.arange(len(which)) - (count.cumsum() - count)[which]) * QUARTER_US
+    length = np.minimum(end[which], at + QUARTER_US) - np.maximum(begin[which], at)
+    part = rows[["site", "night"]].iloc[which]
+    minutes = np.where(rows["state"].eq("analysed").to_numpy()[which], length / 60e6, 0.0)
+    return part.assign(start_utc=pd.to_datetime(at, unit="us", utc=True), minutes=minutes)
 
 
 def _sun(nights: pd.DataFrame, timezone: str) -> pd.DataFrame:
     """Sunset and sunrise of dated nights in hours after noon, local time."""
-    table = nights[nights["night"].notna()].sort_values("night")
-    hours = {"night": table["night"].tolist()}
-    for column in ("sunset", "sunrise"):
-        local = table[f"{column}_utc"].dt.tz_convert(zone(timezone)).dt
-        hours[column] = ((local.hour + local.minute / 60 + local.second / 3600 + 12) % 24).tolist()
-    return pd.DataFrame(hours)
+    table = _dated(nights).sort_values("night")
+    hours = {name: _after_noon(table[f"{name}_utc"], timezone) for name in ("sunset", "sunrise")}
+    return table[["night"]].assign(**hours)
 
 
 def _common(
-    tables: _Tables, styles: pd.DataFrame, sites: Sequence[str], card: ModelCard, title: str, *, show_site: bool
+    tables: _Tables, styles: pd.DataFrame, sites: Sequence[str], nights: Sequence[str], card: ModelCard, title: str
 ) -> dict[str, Any]:
     """What both kinds of page show."""
-    nights, excluded = tables.nights, tables.excluded
-    dated = nights[nights["night"].notna()]
+    excluded, undated = tables.excluded, tables.nights[tables.nights["night"].isna()].sort_values("site")
+    dated = _dated(tables.nights)
+    undated_passes = tables.passes[tables.passes["night"].isna()].groupby("site").size()
     taxa = _taxa_rows(tables, styles)
-    recorded = sorted(set(dated["night"]))
+    reasons = excluded.groupby("reason").agg(
+        files=("recording", "nunique"), stretches=("recording", "size"), seconds=("duration_s", "sum")
+    )
     return {
         "title": title,
         "taxa": [
@@ -278,54 +288,24 @@ def _common(
         ],
         "total": {
             "sites": len(sites),
-            "sites_recorded": nights["site"].nunique(),
-            "first": recorded[0] if recorded else None,
-            "last": recorded[-1] if recorded else None,
-            "nights": len(recorded),
+            "sites_recorded": tables.nights["site"].nunique(),
+            "first": nights[0] if nights else None,
+            "last": nights[-1] if nights else None,
+            "nights": dated["night"].nunique(),
             "site_nights": len(dated),
             "site_nights_analysed": int((dated["analysed_h"] > 0).sum()),
-            "files": int(nights["files"].sum()),
-            "files_excluded": int(nights["files_excluded"].sum()),
-            **{name: float(nights[name].sum()) for name in ("recorded_h", "analysed_h", "excluded_h")},
+            **{name: tables.nights[name].sum() for name in EFFORT},
             "passes": len(tables.passes),
             "species": sum(row["rank"] == "species" and row["passes"] > 0 for row in taxa),
             "named": sum(row["passes"] for row in taxa if row["rank"] == "species"),
         },
-        "reasons": _reason_rows(excluded),
-        "stretches": [
-            {
-                "site": row.site,
-                "path": row.path,
-                "reason": REASONS.get(row.reason, row.reason),
-                "detail": row.detail,
-                "start": time_text(row.start_s),
-                "seconds": row.duration_s,
-            }
-            for row in excluded.head(LISTED).itertuples()
-        ],
+        "left_out": _span(nights) > len(nights),
+        "reasons": [row | {"reason": REASONS.get(name, name)} for name, row in reasons.to_dict("index").items()],
+        "stretches": excluded.assign(reason=excluded["reason"].replace(REASONS)).head(LISTED).to_dict("records"),
         "stretches_more": max(len(excluded) - LISTED, 0),
-        "undated": _undated_rows(tables),
-        "method": _method(tables.origin, card),
-        "plotlyjs": Markup(_plotlyjs()),
-        "show_site": show_site,
-    }
-
-
-def _method(origin: dict[str, Any], card: ModelCard) -> dict[str, Any]:
-    gap, min_calls = origin.get("gap"), origin.get("min_calls")
-    rule = None
-    if gap is not None and min_calls is not None:
-        rule = f"Pass {gap:g} s gap, at least {number_text(min_calls, 'call')}"
-    return {
-        "batpam": origin.get("batpam", __version__),
-        "model": origin.get("model", card.name),
-        "training": str(card.training.get("data", "simulated calls")),
-        "classes": len(card.taxa),
-        "min_score": origin.get("min_score"),
-        "min_species_score": origin.get("min_species_score"),
-        "gap": gap,
-        "min_calls": min_calls,
-        "rule": rule,
+        "undated": [row | {"passes": int(undated_passes.get(row["site"], 0))} for row in undated.to_dict("records")],
+        "method": tables.origin | {"training": card.training.get("data", "simulated calls"), "classes": len(card.taxa)},
+        "plotlyjs": Markup(get_plotlyjs()),
     }
 
 
@@ -335,38 +315,33 @@ def _taxa_rows(tables: _Tables, styles: pd.DataFrame) -> list[dict[str, Any]]:
     Nights, median and maximum are over dated nights that were analysed, with those on which the taxon was not found;
     sums are over everything.
     """
-    hours = float(tables.nights["analysed_h"].sum())
-    dated = tables.nights[tables.nights["night"].notna() & (tables.nights["analysed_h"] > 0)]
-    analysed = pd.MultiIndex.from_frame(dated[["site", "night"]])
+    hours = tables.nights["analysed_h"].sum()
+    dated = _dated(tables.nights)
+    analysed = pd.MultiIndex.from_frame(dated.loc[dated["analysed_h"] > 0, ["site", "night"]])
     rows = []
-    parts = dict(list(tables.activity.groupby("taxon")))
-    for taxon in styles.index:
-        part = parts.get(taxon)
-        if part is None or not part["calls"].sum():
-            continue
-        nightly = part[part["night"].notna()].set_index(["site", "night"])["passes"].reindex(analysed, fill_value=0)
-        passes = int(part["passes"].sum())
+    called = tables.activity[tables.activity["calls"] > 0]
+    for taxon in styles.index.intersection(called["taxon"], sort=False):
+        part = called[called["taxon"] == taxon]
+        nightly = _dated(part).set_index(["site", "night"])["passes"].reindex(analysed, fill_value=0)
         rows.append(
             {
                 **styles.loc[taxon].to_dict(),
-                "calls": int(part["calls"].sum()),
-                "passes": passes,
-                "minutes": int(part["minutes"].sum()),
-                "sites": int(part[part["passes"] > 0]["site"].nunique()),
-                "nights_present": int((nightly > 0).sum()),
+                **part[["calls", "passes", "minutes"]].sum().to_dict(),
+                "sites": part.loc[part["passes"] > 0, "site"].nunique(),
+                "nights_present": (nightly > 0).sum(),
                 "nights_analysed": len(nightly),
-                "median": float(nightly.median()) if len(nightly) else None,
-                "max": int(nightly.max()) if len(nightly) else None,
-                "rate": passes / hours if hours else None,
+                "median": nightly.median() if len(nightly) else None,
+                "max": nightly.max() if len(nightly) else None,
+                "rate": part["passes"].sum() / hours if hours else None,
             }
         )
     return rows
 
 
-def _rates(tables: _Tables, sites: Sequence[str]) -> pd.DataFrame:
+def _rates(tables: _Tables, styles: pd.DataFrame, sites: Sequence[str]) -> pd.DataFrame:
     """Passes per analysed hour of every taxon that has a pass, at every site; missing where nothing was analysed."""
     counts = tables.activity.groupby(["taxon", "site"])["passes"].sum()
-    taxa = sorted(counts[counts > 0].index.unique("taxon"))
+    taxa = styles.index.intersection(counts[counts > 0].index.unique("taxon"), sort=False)
     grid = pd.MultiIndex.from_product([taxa, sites], names=["taxon", "site"])
     table = counts.reindex(grid, fill_value=0).reset_index()
     hours = tables.nights.groupby("site")["analysed_h"].sum()
@@ -375,83 +350,55 @@ def _rates(tables: _Tables, sites: Sequence[str]) -> pd.DataFrame:
 
 
 def _rate_tables(rates: pd.DataFrame, styles: pd.DataFrame, sites: Sequence[str]) -> list[dict[str, Any]]:
-    """The rates as tables of a few sites each: ``sites``, their ``hours``, and ``rows`` of ``label`` and ``cells``."""
-    cells = rates.set_index(["taxon", "site"])
-    found = set(rates["taxon"])
-    taxa = [taxon for taxon in styles.index if taxon in found]
-    hours = dict(zip(rates["site"], rates["analysed_h"], strict=True))
+    """The rates as tables of a few sites each: ``sites``, their ``hours``, and ``rows`` of a label and cells."""
+    cells = rates.set_index(["taxon", "site"]).to_dict("index")
+    taxa = rates["taxon"].unique()
     blocks = [sites[start : start + SITES_PER_TABLE] for start in range(0, len(sites), SITES_PER_TABLE)]
     return [
         {
             "sites": block,
-            "hours": [hours[site] for site in block],
-            "rows": [
-                {
-                    **styles.loc[taxon].to_dict(),
-                    "cells": [
-                        {
-                            "rate": cells.at[(taxon, site), "passes_per_h"],
-                            "passes": int(cells.at[(taxon, site), "passes"]),
-                        }
-                        for site in block
-                    ],
-                }
-                for taxon in taxa
-            ],
+            "hours": [cells[taxa[0], site]["analysed_h"] for site in block],
+            "rows": [(styles.at[taxon, "label"], [cells[taxon, site] for site in block]) for taxon in taxa],
         }
         for block in blocks
-        if taxa
+        if len(taxa)
     ]
 
 
 def _site_rows(tables: _Tables, sites: Sequence[str], deployments: Sequence[Deployment]) -> list[dict[str, Any]]:
-    effort = tables.nights.groupby("site")[["files", "recorded_h", "analysed_h", "excluded_h"]].sum()
-    dated = tables.nights[tables.nights["night"].notna()]
-    nights = dated.groupby("site").size()
-    analysed = dated[dated["analysed_h"] > 0].groupby("site").size()
-    passes = tables.passes.groupby("site").size()
+    dated = _dated(tables.nights)
+    counts = {
+        "nights": dated.groupby("site").size(),
+        "nights_analysed": (dated["analysed_h"] > 0).groupby(dated["site"]).sum(),
+        "passes": tables.passes.groupby("site").size(),
+        **{name: tables.nights.groupby("site")[name].sum() for name in EFFORT},
+    }
     rows = []
     for site in sites:
         known = [d for d in deployments if d.site == site]
-        row: dict[str, Any] = {
+        placed = bool(known) and None not in (known[0].latitude, known[0].longitude)
+        row: dict[str, Any] = {name: count.get(site, 0) for name, count in counts.items()}
+        row |= {
             "site": site,
             "link": f"sites/{quote(site)}.html",
             "recorders": len(known),
-            "latitude": known[0].latitude if known and known[0].longitude is not None else None,
-            "longitude": known[0].longitude if known and known[0].latitude is not None else None,
+            "latitude": known[0].latitude if placed else None,
+            "longitude": known[0].longitude if placed else None,
             "timezone": known[0].timezone if known else "",
-            "nights": int(nights.get(site, 0)),
-            "nights_analysed": int(analysed.get(site, 0)),
-            "passes": int(passes.get(site, 0)),
-            **{name: float(effort[name].get(site, 0.0)) for name in effort.columns},
+            "rate": row["passes"] / row["analysed_h"] if row["analysed_h"] else None,
+            "note": f"{number_text(row['passes'], 'pass', 'passes')} in {hours_text(row['analysed_h'])} analysed",
         }
-        row["rate"] = row["passes"] / row["analysed_h"] if row["analysed_h"] else None
-        row["note"] = f"{number_text(row['passes'], 'pass', 'passes')} in {hours_text(row['analysed_h'])} analysed"
         rows.append(row)
     return rows
 
 
-def _night_rows(tables: _Tables, timezone: str) -> list[dict[str, Any]]:
-    """The dated nights of a site with the sun in local time; nights between them without a recording are rows too."""
-    recorded = tables.nights[tables.nights["night"].notna()].set_index("night")
-    passes = tables.activity[tables.activity["night"].notna()].groupby("night")["passes"].sum()
-    rows: list[dict[str, Any]] = []
-    for night in _calendar(tables.nights)[0]:
-        if night not in recorded.index:
-            rows.append({"night": night, "state": GAP})
-            continue
-        row = recorded.loc[night].to_dict()
-        count = int(passes.get(night, 0))
-        state = FAILED if row["analysed_h"] <= 0 else BATS if count else ZERO
+def _night_rows(tables: _Tables, states: pd.DataFrame, sun: pd.DataFrame) -> list[dict[str, Any]]:
+    """The nights of a site with the sun in local time; nights without a recording are rows, too."""
+    dark = _dated(tables.nights)[["night", "dark_h", "analysed_dark_h"]]
+    rows = states.merge(sun, how="left", on="night").merge(dark, how="left", on="night").to_dict("records")
+    for row in rows:
         for column in ("sunset", "sunrise"):
-            when = row[f"{column}_utc"]
-            row[column] = None if pd.isna(when) else when.tz_convert(zone(timezone)).strftime("%H:%M")
-        dark = (
-            None
-            if pd.isna(row["dark_h"]) or pd.isna(row["analysed_dark_h"])
-            else (row["analysed_dark_h"], row["dark_h"])
-        )
-        rows.append(row | {"night": night, "state": state, "passes": count, "dark": dark})
+            row[column] = None if math.isnan(row[column]) else figures.clock_text(row[column])
     return rows
 
 
@@ -460,88 +407,39 @@ def _best_passes(passes: pd.DataFrame, styles: pd.DataFrame, timezone: str) -> l
     ranked = passes.assign(long=passes["calls"] >= FEW_CALLS).sort_values(
         ["long", "mean_score", "calls", "best_path", "best_start_s"], ascending=[False, False, False, True, True]
     )
-    rows = []
-    first = ranked.drop_duplicates("taxon").set_index("taxon")
-    for taxon in styles.index.intersection(first.index, sort=False):
-        row = first.loc[taxon]
-        when = row["start_utc"]
-        rows.append(
-            {
-                **styles.loc[taxon].to_dict(),
-                **row[["night", "calls", "mean_peak_hz", "mean_score", "best_path"]].to_dict(),
-                "time": None if pd.isna(when) else when.tz_convert(zone(timezone)).strftime("%H:%M:%S"),
-                "at": time_text(row["best_start_s"]),
-            }
-        )
-    return rows
-
-
-def _reason_rows(excluded: pd.DataFrame) -> list[dict[str, Any]]:
-    table = excluded.groupby("reason").agg(
-        files=("recording", "nunique"), stretches=("recording", "size"), seconds=("duration_s", "sum")
-    )
-    return [{"reason": REASONS.get(str(reason), str(reason)), **row} for reason, row in table.to_dict("index").items()]
-
-
-def _undated_rows(tables: _Tables) -> list[dict[str, Any]]:
-    nights = tables.nights[tables.nights["night"].isna()].sort_values("site")
-    passes = tables.passes[tables.passes["night"].isna()].groupby("site").size()
-    columns = ["site", "files", "files_excluded", "recorded_h", "analysed_h"]
-    return [row | {"passes": int(passes.get(row["site"], 0))} for row in nights[columns].to_dict("records")]
+    best = ranked.drop_duplicates("taxon").set_index("taxon")
+    best["time"] = best["start_utc"].dt.tz_convert(zone(timezone)).dt.strftime("%H:%M:%S")
+    return styles.join(best.drop(columns="rank"), how="inner").to_dict("records")
 
 
 def _plot(name: str, figure: go.Figure, *, columns: int = 0, column_px: int = 0) -> Markup:
     """A figure as HTML, as wide as the page.
 
-    Parameters
-    ----------
-    name
-        Id of the element; fixed, so that the same tables give the same page.
-    columns
-        How many there are; where they are very many the figure is wider than the page, in a box that scrolls.
-    column_px
-        A column need not be wider.
+    ``columns`` of cells need not be wider than ``column_px``; where they are very many, the figure is wider than the page,
+    in a box that scrolls. The id follows from the name, so that the same tables give the same page.
     """
     drawn = figure.to_dict()
-    data, layout, config = (
-        to_json_plotly(part, engine="json") for part in (drawn["data"], drawn["layout"], PLOT_CONFIG)
-    )
+    parts = (drawn["data"], drawn["layout"], PLOT_CONFIG)
+    arguments = ",".join([f'"plot-{name}"', *(to_json_plotly(part, engine="json") for part in parts)])
     least = min(max(columns * 7 + 220, 600), 4000) if columns else 320
     most = f"max-width:{max(columns * column_px + 420, least)}px" if columns and column_px else ""
     return Markup(
         f'<div class="scroll drawing"><div id="plot-{name}" class="plot" '
         f'style="height:{figure.layout.height}px;min-width:{least}px;{most}"></div></div>\n'
-        f'<script>Plotly.newPlot("plot-{name}",{data},{layout},{config});</script>'
+        f"<script>Plotly.newPlot({arguments});</script>"
     )
 
 
-@lru_cache(maxsize=1)
-def _plotlyjs() -> str:
-    return str(get_plotlyjs())
-
-
-@lru_cache(maxsize=1)
-def _environment() -> Environment:
+def _render(template: str, page: Mapping[str, Any]) -> str:
     environment = Environment(
-        loader=PackageLoader("batpam.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
+        loader=PackageLoader("batpam.reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
-    )
+    )  # fmt: skip
     environment.filters.update(
-        count=number_text,
-        hours=hours_text,
-        decimal=decimal_text,
-        rate=figures.rate_text,
-        seconds=seconds_text,
-        night=long_night_text,
-    )
-    return environment
-
-
-def _render(template: str, page: dict[str, Any]) -> str:
-    return _environment().get_template(template).render(page) + "\n"
+        count=number_text, hours=hours_text, decimal=decimal_text, rate=figures.rate_text, seconds=seconds_text,
+        place=time_text, night=partial(figures.night_text, month="%B"),
+    )  # fmt: skip
+    return environment.get_template(template).render(page) + "\n"
 
 
 def number_text(number: int, one: str, many: str | None = None) -> str:
@@ -578,13 +476,11 @@ def seconds_text(seconds: float) -> str:
     >>> [seconds_text(s) for s in (0, 0.01, 5400)]
     ['0\xa0s', '<0.1\xa0s', '5,400.0\xa0s']
     """
-    if seconds == 0:
-        return "0\xa0s"
-    return "<0.1\xa0s" if seconds < 0.1 else f"{seconds:,.1f}\xa0s"
+    return f"{decimal_text(seconds, 1)}\xa0s"
 
 
-def decimal_text(number: float | None) -> str:
-    """Two decimals; what is not nothing never reads as nothing.
+def decimal_text(number: float | None, digits: int = 2) -> str:
+    """A number; what is not nothing never reads as nothing.
 
     Examples
     --------
@@ -595,7 +491,8 @@ def decimal_text(number: float | None) -> str:
         return "–"
     if number == 0:
         return "0"
-    return "<0.01" if number < 0.005 else f"{number:,.2f}"
+    least = 10**-digits
+    return f"<{least:g}" if number < least / 2 else f"{number:,.{digits}f}"
 
 
 def time_text(seconds: float) -> str:
@@ -610,15 +507,3 @@ def time_text(seconds: float) -> str:
     minutes, rest = divmod(tenths, 600)
     text = f"{rest / 10:04.1f}"
     return f"{minutes // 60}:{minutes % 60:02d}:{text}" if minutes >= 60 else f"{minutes}:{text}"
-
-
-def long_night_text(night: str) -> str:
-    """A night for people.
-
-    Examples
-    --------
-    >>> long_night_text("2024-06-01")
-    '1 June 2024'
-    """
-    day = date.fromisoformat(night)
-    return f"{day.day} {day:%B} {day.year}"

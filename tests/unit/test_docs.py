@@ -19,7 +19,7 @@ from markdown_it.token import Token
 
 from batpam import tables
 from batpam.config import Config, check_config, known_keys
-from batpam.recordings.audio import SUFFIXES
+from batpam.survey import SUFFIXES
 from batpam.recordings.index import index
 from batpam.recordings.ledger import REASONS
 from batpam.scalograms.shards import scalogram

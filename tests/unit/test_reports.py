@@ -79,7 +79,7 @@ def pass_row(
 
 
 def excluded_row(
-    site: str, path: str, reason: str = "unreadable", detail: str = "", seconds: float = 0.0
+    site: str, path: str, reason: str = "unreadable", detail: str = "", seconds: float = 0.0, **more: Any
 ) -> dict[str, Any]:
     return {
         "site": site,
@@ -95,7 +95,16 @@ def excluded_row(
         "start_s": 0.0,
         "duration_s": seconds,
         "size_bytes": 1,
+        **more,
     }
+
+
+def stretch(
+    site: str, night: str, start: str, hours: float, state: str = "analysed", recorder: str = "1"
+) -> dict[str, Any]:
+    """A stretch of the ledger that tells its time."""
+    more = {"night": night, "start_utc": pd.Timestamp(start), "state": state, "recorder": recorder}
+    return excluded_row(site, f"{recorder}_{start}.wav", seconds=hours * 3600, **more)
 
 
 def activity_rows(nights: Sequence[dict[str, Any]], passes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -132,14 +141,19 @@ class Survey:
         nights: Sequence[dict[str, Any]] = (),
         passes: Sequence[dict[str, Any]] = (),
         excluded: Sequence[dict[str, Any]] = (),
-        settings: dict[str, Any] = SETTINGS,
+        recorded: Sequence[dict[str, Any]] | None = None,
     ) -> None:
-        origin = provenance("activity", **settings)
+        origin = provenance("activity", **SETTINGS)
+        if recorded is None:
+            dated = [row for row in nights if row["night"] and row["analysed_h"]]
+            recorded = [
+                stretch(row["site"], row["night"], f"{row['night']}T20:00:00Z", row["analysed_h"]) for row in dated
+            ]
         self.activity, self.ledger, self.folder = folder / "activity", folder / "ledger.parquet", folder
         write_table(nights, NIGHTS, self.activity / "nights.parquet", origin)
         write_table(passes, PASSES, self.activity / "passes.parquet", origin)
         write_table(activity_rows(nights, passes), ACTIVITY, self.activity / "activity.parquet", origin)
-        write_table(excluded, LEDGER, self.ledger, origin)
+        write_table([*recorded, *excluded], LEDGER, self.ledger, origin)
 
     def survey_page(self, *deployments: Deployment, title: str = "Valley", card: ModelCard = CARD) -> str:
         output = self.folder / "report" / "index.html"
@@ -178,6 +192,11 @@ def figure(page: str, name: str) -> dict[str, Any]:
     data, end = json.JSONDecoder().raw_decode(page, page.index(head) + len(head))
     layout, _ = json.JSONDecoder().raw_decode(page, end + 1)
     return {"layout": layout, **{trace["name"]: trace for trace in data if "name" in trace}}
+
+
+def quarters(row: Sequence[float | None]) -> list[int]:
+    """Places of cells that are drawn."""
+    return [at for at, value in enumerate(row) if value is not None]
 
 
 @pytest.fixture
@@ -238,7 +257,8 @@ def test_gap_failure_and_zero_never_look_alike(valley: Survey) -> None:
 def test_the_nights_of_a_site_keep_gap_failure_and_zero_apart_too(tmp_path: Path) -> None:
     nights = [night_row("orchard", f"2024-06-0{day}", hours) for day, hours in ((1, 8.0), (2, 4.0), (4, 0.0))]
     passes = [pass_row("orchard", "2024-06-01", "2024-06-01T21:31:00Z", "Nyctalus noctula")]
-    page = Survey(tmp_path, nights, passes).site_page()
+    failed = excluded_row("orchard", "x.wav", night="2024-06-04", start_utc=pd.Timestamp("2024-06-04T21:10:00Z"))
+    page = Survey(tmp_path, nights, passes, [failed]).site_page()
     nightly = figure(page, "nightly")
     assert nightly["Common noctule"]["y"] == [1.0, 0.0, 0.0, 0.0]
     assert nightly["hours analysed"]["y"] == [8.0, 4.0, 0.0, 0.0]
@@ -246,8 +266,13 @@ def test_the_nights_of_a_site_keep_gap_failure_and_zero_apart_too(tmp_path: Path
     assert nightly["recorded, nothing could be analysed"]["x"] == [3]
     assert [(s["x0"], s["x1"]) for s in nightly["layout"]["shapes"]] == [(1.5, 2.5)]
     clock = figure(page, "clock")
-    assert [row[0] for row in clock["blank"]["z"]] == [1, 1, None, None]
-    assert [row[0] for row in clock["failed"]["z"]] == [None, None, None, 1]
+    # recorded from 21:00 local time, which is quarter 36 of the night, for 8 and for 4 h; a pass at 22:31
+    assert [quarters(row) for row in clock["zero"]["z"]] == [
+        [*range(36, 42), *range(43, 68)], list(range(36, 52)), [], [],
+    ]  # fmt: skip
+    assert [quarters(row) for row in clock["passes"]["z"]] == [[42], [], [], []]
+    # a file that cannot be read has no length, and is no gap all the same
+    assert [quarters(row) for row in clock["failed"]["z"]] == [[], [], [], [40]]
     text = Page(page).text
     assert "3 June 2024 no recording" in text
     assert "failed: nothing analysed" in text
@@ -270,6 +295,78 @@ def test_times_are_local_to_the_site(valley: Survey) -> None:
     assert z[0][10] == 1.0
     assert z[2][11] == 1.0
     assert z[2][10] is None
+
+
+HOUR = [
+    night_row("orchard", "2024-06-01", 1.0),
+    night_row("orchard", "2024-06-02", 8.0),
+]
+PASS = pass_row("orchard", "2024-06-02", "2024-06-02T20:31:00Z", "Nyctalus noctula")
+
+
+def test_a_night_of_one_hour_is_zero_in_it_and_a_gap_outside(tmp_path: Path) -> None:
+    recorded = [
+        stretch("orchard", "2024-06-01", "2024-06-01T21:00:00Z", 1.0),  # 22:00 to 23:00 local time
+        stretch("orchard", "2024-06-02", "2024-06-02T20:00:00Z", 8.0),
+    ]
+    survey = Survey(tmp_path, HOUR, [PASS], recorded=recorded)
+    clock = figure(survey.site_page(), "clock")
+    assert quarters(clock["zero"]["z"][0]) == [40, 41, 42, 43]
+    assert quarters(clock["passes"]["z"][0]) == []
+    assert (
+        clock["passes"]["hovertext"][0][40]
+        == "1 Jun 2024, 22:00 to 22:15<br>analysed, no bat pass<br>15.0 min analysed, 0 passes"
+    )
+    assert clock["passes"]["hovertext"][0][39] == "1 Jun 2024, 21:45 to 22:00<br>no recording"
+    assert clock["layout"]["plot_bgcolor"] == clock["no recording"]["marker"]["color"] != "white"
+    clock = figure(survey.survey_page(ORCHARD), "clock")
+    assert quarters(clock["zero"]["z"][0]) == [10]
+    taxa = figure(survey.site_page(), "taxa-clock")
+    assert taxa["hours analysed"]["y"] == [0.0] * 9 + [1.0, 2.0] + [1.0] * 6 + [0.0] * 7
+    assert taxa["Common noctule"]["y"][9] == 1.0
+    assert taxa["analysed, no bat pass"]["x"] == list(range(10, 17))
+    assert [(s["x0"], s["x1"]) for s in taxa["layout"]["shapes"]] == [(-0.5, 8.5), (16.5, 23.5)]
+
+
+def test_a_part_of_a_cell_is_held_against_what_was_analysed_in_it(tmp_path: Path) -> None:
+    recorded = [
+        # 21:25 to 21:35 local time: 5 min in each of two quarters, of which the second has the pass
+        stretch("orchard", "2024-06-02", "2024-06-02T20:25:00Z", 1 / 6),
+        # another recorder, from 21:30 for 2.5 min; then it cannot be read until 21:50
+        stretch("orchard", "2024-06-02", "2024-06-02T20:30:00Z", 2.5 / 60, recorder="2"),
+        stretch("orchard", "2024-06-02", "2024-06-02T20:32:30Z", 17.5 / 60, "excluded", recorder="2"),
+    ]
+    clock = figure(Survey(tmp_path, HOUR[1:], [PASS], recorded=recorded).site_page(), "clock")
+    assert quarters(clock["zero"]["z"][0]) == [37]
+    assert quarters(clock["failed"]["z"][0]) == [39]
+    assert clock["recorded, nothing could be analysed"]["x"] == [9.875]
+    assert clock["passes"]["z"][0][38] == 2.8284  # 1 pass in 7.5 min: root of 8 per hour
+    assert [clock["passes"]["hovertext"][0][at].split("<br>", 1)[1] for at in (37, 38, 39, 40)] == [
+        "analysed, no bat pass<br>5.00 min analysed, 0 passes",
+        "analysed, bats passed<br>7.50 min analysed, 1 passes",
+        "recorded, nothing could be analysed",
+        "no recording",
+    ]
+
+
+def test_a_pass_in_a_few_seconds_does_not_outshine_the_rest(tmp_path: Path) -> None:
+    recorded = [stretch("orchard", "2024-06-02", "2024-06-02T20:31:00Z", 2 / 3600)]
+    clock = figure(Survey(tmp_path, HOUR[1:], [PASS], recorded=recorded).site_page(), "clock")
+    assert clock["passes"]["z"][0][38] == 7.746  # as if in one minute: root of 60 per hour
+    assert "0.033 min analysed, 1 passes" in clock["passes"]["hovertext"][0][38]
+
+
+def test_the_same_hour_is_of_the_night_and_the_zone_of_its_site(tmp_path: Path) -> None:
+    adelaide = Deployment("orchard", -34.9, 138.6, "Australia/Adelaide", "data/orchard")
+    recorded = [stretch("orchard", "2024-06-02", "2024-06-02T12:30:00Z", 1.0)]  # 22:00 to 23:00, 9.5 h from UTC
+    late = PASS | {"start_utc": pd.Timestamp("2024-06-02T12:59:59.9Z")}
+    survey = Survey(tmp_path, HOUR[1:], [late], recorded=recorded)
+    clock = figure(survey.site_page(adelaide), "clock")
+    assert quarters(clock["zero"]["z"][0]) == [40, 42, 43]
+    assert quarters(clock["passes"]["z"][0]) == [41]
+    clock = figure(survey.survey_page(adelaide), "clock")
+    assert quarters(clock["passes"]["z"][0]) == [10]
+    assert quarters(clock["zero"]["z"][0]) == []
 
 
 def test_undated_recordings_are_told_and_not_plotted(valley: Survey) -> None:
@@ -429,7 +526,12 @@ def test_calls_without_a_pass_are_no_species_found(tmp_path: Path) -> None:
     nights = [night_row("orchard", "2024-06-01", 8.0)]
     survey = Survey(tmp_path, nights)
     rows = activity_rows(nights, [pass_row("orchard", "2024-06-01", "2024-06-01T21:00:00Z", "Nyctalus noctula")])
-    write_table([row | {"calls": 1, "passes": 0} for row in rows], ACTIVITY, survey.activity / "activity.parquet", {})
+    write_table(
+        [row | {"calls": 1, "passes": 0} for row in rows],
+        ACTIVITY,
+        survey.activity / "activity.parquet",
+        provenance("activity", **SETTINGS),
+    )
     text = Page(survey.survey_page(ORCHARD)).text
     assert "No bat pass was found" in text
     assert "Common noctule Nyctalus noctula 0 1" in text
@@ -450,12 +552,6 @@ def test_a_clock_that_was_wrong_by_years_does_not_swell_the_page(tmp_path: Path)
     page = Survey(tmp_path, nights).survey_page(ORCHARD)
     assert figure(page, "effort")["hours"]["z"] == [[1.0, 1.0]]
     assert "a clock may have been wrong" in Page(page).text
-
-
-def test_settings_that_a_table_does_not_state_are_not_made_up(tmp_path: Path) -> None:
-    text = Page(Survey(tmp_path, [night_row("orchard", "2024-06-01", 1.0)], settings={}).survey_page(ORCHARD)).text
-    assert "not stated in the tables of the whole survey" in text
-    assert "Pass 1 s gap" not in text
 
 
 def test_a_taxon_has_one_colour_whatever_else_was_found(valley: Survey) -> None:

@@ -13,7 +13,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from batpam.errors import AudioError
-from batpam.recordings.audio import MAX_TEXT_CHUNK, SUFFIXES, open_recording, probe
+from batpam.recordings.audio import MAX_TEXT_CHUNK, open_recording, probe
+from batpam.survey import SUFFIXES
 
 RATE = 250_000
 RAMP = (np.arange(-800, 1200) * 16).astype(np.int16)
