@@ -152,7 +152,7 @@ def segment(
     coverage: Annotated[Path, typer.Option(help="Also written: how far each file could be read.")],
     hop: Hop = 0.0005,
     f_min: Annotated[float, typer.Option(help="Lowest frequency that is looked at, Hz.")] = 10_000.0,
-    threshold_db: Annotated[float, typer.Option(help="Rise above the noise that is kept, dB.")] = 9.0,
+    threshold_db: Annotated[float, typer.Option(help="Rise above the noise that is kept, dB.")] = 7.0,
     padding: Annotated[float, typer.Option(help="Kept before and after, s.")] = 0.2,
 ) -> None:
     """Find where in the recordings of a shard something ultrasonic may be."""

@@ -17,7 +17,7 @@ _DEFAULT = ScalogramSettings()
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class IndexConfig(_Section):
@@ -36,7 +36,7 @@ class SegmentConfig(_Section):
 
     f_min: float = Field(10_000, gt=0, description="Lowest frequency that is looked at, Hz.")
     threshold_db: float = Field(
-        9.0, gt=0, le=60, description="How far a patch of 2 ms by 1.5 kHz must rise above the noise to be kept, dB."
+        7.0, gt=0, le=60, description="How far sound must rise above the noise of its frequency to be kept, dB."
     )
     padding: float = Field(0.2, ge=0, le=10, description="What is kept before and after, s.")
 
@@ -122,7 +122,8 @@ def check_config(raw: dict[str, Any], where: str = "configuration") -> Config:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(key, known_keys(), 1)
+            known = known_keys() if "." in key else list(Config.model_fields)
+            near = difflib.get_close_matches(key, known, 1)
             mend = f"did you mean {near[0]!r}?" if near else "config/README.md lists the keys"
             raise UserError(f"{where}: unknown key {key!r}; {mend}") from None
         said = first["msg"].removeprefix("Value error, ")

@@ -5,8 +5,6 @@ sheet. A *night* is named by the date of its evening: local time minus twelve ho
 night, at most so many hours of audio: the work of one job.
 """
 
-import csv
-import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,8 +12,6 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-import pandas as pd
 
 from batpam.errors import UserError
 
@@ -75,24 +71,24 @@ def read_sites(path: Path) -> list[Deployment]:
     """
     try:
         lines = [line for line in path.read_text("utf-8-sig").splitlines() if line.strip() and not line.startswith("#")]
-        table = pd.read_csv(
-            io.StringIO("\n".join(lines)), sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE
-        )
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as a tab-separated site sheet ({_first_line(error)})") from error
-    table.columns = [str(column).strip() for column in table.columns]
-    missing = [name for name in _NEEDED if name not in table.columns]
+    cells = [[cell.strip() for cell in line.rstrip().split("\t")] for line in lines]
+    header = cells[0] if cells else []
+    missing = [name for name in _NEEDED if name not in header]
     if missing:
         raise UserError(f"{path}: column {missing[0]!r} is missing; a site sheet needs {', '.join(_NEEDED)}")
-    strange = [name for name in table.columns if name not in _NEEDED + _OPTIONAL]
+    strange = [name for name in header if name not in _NEEDED + _OPTIONAL or header.count(name) > 1]
     if strange:
-        raise UserError(f"{path}: column {strange[0]!r} is not known; optional ones are {', '.join(_OPTIONAL)}")
-    if table.empty:
+        raise UserError(f"{path}: column {strange[0]!r} is not known or stands twice; optional: {', '.join(_OPTIONAL)}")
+    if len(cells) == 1:
         raise UserError(f"{path}: no site in it; add a row per recorder")
-    deployments = [
-        _deployment({name: str(value).strip() for name, value in row.items()}, f"{path}, row {number}")
-        for number, row in enumerate(table.to_dict("records"), 1)
-    ]
+    deployments = []
+    for number, row in enumerate(cells[1:], 1):
+        where = f"{path}, row {number}"
+        if len(row) > len(header):
+            raise UserError(f"{where}: {len(row)} cells under {len(header)} columns; separate cells by single tabs")
+        deployments.append(_deployment(dict(zip(header, row + [""] * (len(header) - len(row)), strict=True)), where))
     _check_together(deployments, path)
     return _name_recorders(deployments)
 
@@ -106,6 +102,8 @@ def _deployment(row: dict[str, str], where: str) -> Deployment:
         if value is not None and not abs(value) <= limit:
             raise UserError(f"{where}: {name} {row[name]} is outside -{limit:.0f} to {limit:.0f} degrees")
         position.append(value)
+    if (position[0] is None) != (position[1] is None):
+        raise UserError(f"{where}: latitude and longitude go together; give both or neither")
     _check_zone(row["timezone"], where)
     if not row["recordings"]:
         raise UserError(f"{where}: recordings is empty; name the folder of the site's recordings")
@@ -113,7 +111,7 @@ def _deployment(row: dict[str, str], where: str) -> Deployment:
     if not 1 <= expansion <= 1000:
         raise UserError(f"{where}: time_expansion {expansion:g} is not between 1 and 1000")
     channel = _number(row.get("channel") or "1", "channel", where)
-    if channel < 1 or channel != int(channel):
+    if not (1 <= channel <= 1000 and channel.is_integer()):
         raise UserError(f"{where}: channel {row['channel']} is not a whole number from 1")
     return Deployment(
         row["site"], position[0], position[1], row["timezone"], row["recordings"], row.get("recorder") or "",
@@ -132,11 +130,16 @@ def _check_zone(name: str, where: str) -> None:
 
 def _name_recorders(deployments: Sequence[Deployment]) -> list[Deployment]:
     """Number the recorders of a site that have no name, so that no two are taken for one."""
-    rows: dict[str, int] = {}
+    taken = {(d.site, d.recorder) for d in deployments}
     named = []
     for deployment in deployments:
-        rows[deployment.site] = rows.get(deployment.site, 0) + 1
-        named.append(replace(deployment, recorder=deployment.recorder or str(rows[deployment.site])))
+        number = 1
+        while not deployment.recorder:
+            if (deployment.site, str(number)) not in taken:
+                deployment = replace(deployment, recorder=str(number))
+                taken.add((deployment.site, deployment.recorder))
+            number += 1
+        named.append(deployment)
     return named
 
 
@@ -160,7 +163,7 @@ def _check_together(deployments: Sequence[Deployment], path: Path) -> None:
 
 
 def sites_of_folder(folder: Path, timezone: str) -> list[Deployment]:
-    """One site per sub-folder that holds anything; the folder itself is a site where it has none.
+    """One site per sub-folder; the folder itself is a site where it has none.
 
     Raises
     ------

@@ -181,19 +181,23 @@ def read_table(path: Path, columns: Sequence[str] | None = None, *, filters: Any
     UserError
         It is missing, or is no Parquet file.
     """
+    wanted = list(columns) if columns else None
+    return _open(lambda: pq.read_table(path, columns=wanted, filters=filters), path).to_pandas()
+
+
+def _open(read: Callable[[], Any], path: Path) -> Any:
     try:
-        return pq.read_table(path, columns=list(columns) if columns else None, filters=filters).to_pandas()
+        return read()
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such table; run the stage that makes it first") from error
     except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(
-            f"{path}: not a table of batpam's ({str(error).splitlines()[0]}); delete it and run again"
-        ) from error
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path}: not a table of batpam's ({reason}); delete it and run again") from error
 
 
 def read_origin(path: Path) -> dict[str, Any]:
     """What a table was made with."""
-    metadata = pq.read_metadata(path).metadata or {}
+    metadata = _open(lambda: pq.read_metadata(path), path).metadata or {}
     return json.loads(metadata.get(b"batpam", b"{}"))
 
 
@@ -208,5 +212,9 @@ def write_csv(rows: pd.DataFrame, schema: pa.Schema, path: Path) -> None:
 
 def concat_tables(paths: Iterable[Path], schema: pa.Schema) -> pd.DataFrame:
     """Read tables of one schema and put them one below the other."""
-    tables = [pq.read_table(path).select(schema.names).cast(schema) for path in paths]
-    return pa.concat_tables(tables).to_pandas() if tables else schema.empty_table().to_pandas()
+
+    def read(path: Path) -> pa.Table:
+        return _open(lambda: pq.read_table(path), path).select(schema.names).cast(schema)
+
+    tables = [schema.empty_table(), *map(read, paths)]
+    return pa.concat_tables(tables).to_pandas()

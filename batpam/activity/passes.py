@@ -63,23 +63,25 @@ def find_passes(calls: pd.DataFrame, *, gap: float, min_calls: int) -> pd.DataFr
         The night is that of the first call's recording.
     """
     undated = calls["start_utc"].isna()
-    clock = calls["start_utc"].astype("int64").to_numpy(float) / 1e6
+    # whole microseconds: seconds since 1970 as floating point are too coarse to say whether a gap is exceeded
+    clock = calls["start_utc"].astype("datetime64[us, UTC]").astype("int64")
+    own_clock = (calls["start_s"] * 1e6).round().astype("int64")
     calls = calls.assign(
-        own_time=np.where(undated, calls["recording"], ""), seconds=np.where(undated, calls["start_s"], clock)
+        own_time=np.where(undated, calls["recording"], ""), microseconds=np.where(undated, own_clock, clock)
     )
     keys = ["site", "recorder", "own_time", "taxon"]
-    calls = calls.sort_values([*keys, "seconds"], ignore_index=True)
-    new = (calls["seconds"].diff() > gap) | (calls[keys] != calls[keys].shift()).any(axis=1)
+    calls = calls.sort_values([*keys, "microseconds"], ignore_index=True)
+    new = (calls["microseconds"].diff() > round(gap * 1e6)) | (calls[keys] != calls[keys].shift()).any(axis=1)
     rows = []
     for _, part in calls.groupby(new.cumsum()):
         if len(part) < min_calls:
             continue
         first, best = part.iloc[0], part.loc[part["det_score"].idxmax()]
-        ends = part["seconds"] + part["end_s"] - part["start_s"]
+        ends = (part["microseconds"] - first["microseconds"]) / 1e6 + part["end_s"] - part["start_s"]
         rows.append(
             {
                 **{name: first[name] for name in ("site", "recorder", "night", "taxon", "group", "rank", "start_utc")},
-                "duration_s": float(ends.max() - first["seconds"]),
+                "duration_s": float(ends.max()),
                 "calls": len(part),
                 "files": part["recording"].nunique(),
                 "mean_peak_hz": float(part["peak_hz"].mean()),

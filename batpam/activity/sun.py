@@ -1,5 +1,6 @@
 """Sunset and sunrise of survey nights."""
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 
 from astral import Observer, sun
@@ -17,16 +18,19 @@ def sun_times(night: date, latitude: float | None, longitude: float | None) -> t
     if latitude is None or longitude is None:
         return None, None
     place = Observer(latitude, longitude)
-    try:
-        # astral dates an event by its UTC day; the sunset after local noon and the sunrise after that are wanted
-        noon = datetime.combine(night, datetime.min.time(), UTC) + timedelta(hours=12 - longitude / 15)
-        sunset = _first_after(noon, lambda day: sun.sunset(place, day))
-        sunrise = _first_after(sunset, lambda day: sun.sunrise(place, day))
-    except ValueError:
-        return None, None
-    return sunset, sunrise
+    # astral dates an event by its UTC day; the sunset after local noon and the sunrise after that are wanted
+    noon = datetime.combine(night, datetime.min.time(), UTC) + timedelta(hours=12 - longitude / 15)
+    sunset = _first_after(noon, lambda day: sun.sunset(place, day))
+    sunrise = _first_after(sunset, lambda day: sun.sunrise(place, day)) if sunset else None
+    return (sunset, sunrise) if sunrise else (None, None)
 
 
-def _first_after(moment: datetime, event) -> datetime:  # type: ignore[no-untyped-def]
-    days = (moment.date() + timedelta(days=offset) for offset in (-1, 0, 1, 2))
-    return min(when for when in map(event, days) if when > moment)
+def _first_after(moment: datetime, event: Callable[[date], datetime]) -> datetime | None:
+    """First time of an event within the 24 hours after a moment; None where there is none, as in a polar summer."""
+    found = []
+    for offset in (-1, 0, 1, 2):
+        try:
+            found.append(event(moment.date() + timedelta(days=offset)))
+        except ValueError:
+            continue
+    return min((when for when in found if moment < when <= moment + timedelta(hours=24)), default=None)

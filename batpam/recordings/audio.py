@@ -12,6 +12,13 @@ import soundfile
 from batpam.errors import AudioError
 
 MAX_TEXT_CHUNK = 1 << 20
+"""Longest chunk of text that is read, bytes."""
+
+LOUDEST = 8.0
+"""Samples of a float file beyond this are cut to it, re full scale: one of 1e30 would drown all that is near it."""
+
+UNKNOWN_LENGTH = 1 << 62
+"""libsndfile gives more samples than this where a FLAC file does not say how many it holds."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,8 @@ def probe(path: Path) -> AudioInfo:
         raise AudioError(message.strip().rstrip(".").lower() or "unreadable") from error
     except OSError as error:
         raise AudioError(error.strerror or "input/output error") from error
+    if readable > UNKNOWN_LENGTH:
+        raise AudioError("does not say how many samples it holds")
     declared, chunks = _riff_chunks(path)
     return AudioInfo(rate, channels, max(declared or 0, readable), readable, chunks)
 
@@ -66,8 +75,9 @@ def _riff_chunks(path: Path) -> tuple[int | None, dict[str, bytes]]:
     block_align = 0
     with path.open("rb") as file:
         head = file.read(12)
-        if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
+        if head[:4] not in (b"RIFF", b"RF64") or head[8:12] != b"WAVE":
             return None, chunks
+        long_size = 0
         end = file.seek(0, 2)
         position = 12
         while position + 8 <= end:
@@ -77,8 +87,15 @@ def _riff_chunks(path: Path) -> tuple[int | None, dict[str, bytes]]:
                 code, _, _, _, block_align = struct.unpack("<HHIIH", file.read(14))
                 if code not in (1, 3, 0xFFFE):  # compressed: a sample has no fixed number of bytes
                     block_align = 0
-            elif name == b"data" and block_align and 0 < size < 0xFFFF_FF00:
-                declared = size // block_align
+            elif name == b"ds64" and size >= 16:
+                long_size = struct.unpack("<QQ", file.read(16))[1]
+            elif name == b"data" and block_align:
+                if head[:4] == b"RF64" and long_size:
+                    size = long_size
+                if size == 0:  # as a recorder leaves it that died before it completed the header
+                    size = end - position - 8
+                if size < 0xFFFF_FF00 or head[:4] == b"RF64":
+                    declared = size // block_align
             elif name == b"guan" and size <= MAX_TEXT_CHUNK:
                 chunks["guan"] = file.read(size)
             elif name == b"LIST" and size <= MAX_TEXT_CHUNK and file.read(4) == b"INFO":
@@ -130,7 +147,9 @@ class Recording:
                 raise AudioError(f"cannot be decoded after sample {first}: {error}") from error
             if len(block) < last - first:
                 raise AudioError(f"ends at sample {first + len(block)} of {self.samples}")
-            out[first - start : last - start] = np.nan_to_num(block[:, self._channel - 1])
+            out[first - start : last - start] = np.clip(
+                np.nan_to_num(block[:, self._channel - 1], posinf=0, neginf=0), -LOUDEST, LOUDEST
+            )
         return out
 
 

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import PurePath
 
-from guano import GuanoFile
-
 from batpam.survey import local_to_utc, zone
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 """A clock before this was never set."""
+
+MAX_EXPANSION = 1000.0
+"""A time expansion above this is none."""
 
 _NAME = re.compile(
     r"(?<!\d)(?P<date>\d{4}-?\d{2}-?\d{2})[T_ $-](?P<time>\d{2}[-]?\d{2}[-]?\d{2})(?P<offset>Z|[+-]\d{4})?"
@@ -39,15 +40,21 @@ class Guano:
     time_expansion: float
 
 
-def read_guano(chunk: bytes) -> Guano | None:
-    """Read a GUANO chunk; None where it is not one."""
+def read_guano(chunk: bytes) -> Guano:
+    """Read the time stamp and the time expansion of a GUANO chunk, whatever else is wrong with it."""
+    fields: dict[str, str] = {}
+    for line in chunk.decode("utf-8", "replace").replace("\x00", "\n").splitlines():
+        key, _, value = line.partition(":")
+        fields.setdefault(key.strip(), value.strip())
     try:
-        fields = GuanoFile.from_string(chunk.decode("utf-8", "replace").replace("\x00", " "), strict=False)
-        stamp = fields.get("Timestamp")
-        expansion = float(fields.get("TE") or 1)
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return None
-    return Guano(stamp if isinstance(stamp, datetime) else None, expansion if expansion >= 1 else 1.0)
+        timestamp = datetime.fromisoformat(fields.get("Timestamp", ""))
+    except ValueError:
+        timestamp = None
+    try:
+        expansion = float(fields.get("TE", 1))
+    except ValueError:
+        expansion = 1.0
+    return Guano(timestamp, expansion if 1 <= expansion <= MAX_EXPANSION else 1.0)
 
 
 def start_of(path: PurePath, chunks: Mapping[str, bytes], guano: Guano | None, site_zone: str) -> Clock | None:
@@ -109,9 +116,11 @@ def _name_time(stem: str) -> datetime | None:
     """
     if _HEX_NAME.fullmatch(stem) and not stem.isdigit():
         return datetime.fromtimestamp(int(stem, 16), UTC)
-    found = _NAME.search(stem) or _RUN_TOGETHER.search(stem)
-    if not found:
-        return None
+    matches = (found for pattern in (_NAME, _RUN_TOGETHER) for found in pattern.finditer(stem))
+    return next((when for when in map(_time_of, matches) if when), None)
+
+
+def _time_of(found: re.Match[str]) -> datetime | None:
     digits = re.sub(r"\D", "", found["date"]) + re.sub(r"\D", "", found["time"])
     try:
         when = datetime.strptime(digits, "%Y%m%d%H%M%S")

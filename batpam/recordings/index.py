@@ -100,7 +100,8 @@ def _tops(deployment: Deployment) -> list[Path]:
     if Path(place).exists():
         return [Path(place)]
     matches = glob(place, recursive=True) if has_magic(place) else []  # noqa: PTH207 (the pattern may be absolute)
-    tops = [Path(match) for match in sorted(matches)]
+    # by where they really lie: a link in the folder may lead round to itself
+    tops = list({os.path.realpath(match): Path(match) for match in sorted(matches, reverse=True)}.values())[::-1]
     if not tops:
         raise UserError(
             f"site {deployment.site}: {place} does not exist; mend the column 'recordings' of the site sheet"
@@ -117,22 +118,28 @@ def find_recordings(deployment: Deployment) -> Iterator[Path]:
         The folder does not exist, or nothing fits the pattern.
     """
     several = len(_tops(deployment)) > 1
-    seen: set[Path] = set()
+    seen: set[str] = set()
     for top in _tops(deployment):
         if top.is_file():
             files: Iterable[Path] = [top]
         else:
             files = (Path(folder, name) for folder, names in _folders(top) for name in names)
         for path in files:
-            if path.suffix.lower() not in SUFFIXES or path.name.startswith("._") or path in seen:
+            if path.suffix.lower() not in SUFFIXES or path.name.startswith("._"):
                 continue
-            if several:  # a pattern may match a folder and what is in it
-                seen.add(path)
+            if several:  # a pattern may match a folder and what is in it, or a link to it
+                real = os.path.realpath(path)
+                if real in seen:
+                    continue
+                seen.add(real)
             yield path
 
 
 def _folders(top: Path) -> Iterator[tuple[str, list[str]]]:
-    for folder, subfolders, names in os.walk(top):
+    def refuse(error: OSError) -> None:
+        raise UserError(f"{error.filename}: {error.strerror}; a folder that cannot be read would be lost in silence")
+
+    for folder, subfolders, names in os.walk(top, onerror=refuse):
         subfolders.sort()
         yield folder, sorted(names)
 
@@ -212,7 +219,7 @@ def describe(deployment: Deployment, path: Path, *, min_sample_rate: float) -> d
     if deployment.channel > info.channels:
         return row | {"reason": "channel", "detail": f"channel {deployment.channel} of {info.channels}"}
     if info.readable == 0:
-        return row | {"reason": "truncated", "detail": f"none of {info.samples} samples is there"}
+        return row | {"reason": "truncated", "detail": "its header was never completed"}
     return row | {"state": "indexed"}
 
 

@@ -50,6 +50,9 @@ def ledger(site: str, recordings: Path, segments: Path, detections: Path, output
         _check_scored(segments / f"{shard}.parquet", detections / f"{shard}.parquet")
     read = concat_tables((segments / f"{shard}.coverage.parquet" for shard in shards), COVERAGE).set_index("recording")
     unknown = read.index.difference(files["recording"])
+    twice = read.index[read.index.duplicated()]
+    if len(twice):
+        raise UserError(f"site {site}: recording {twice[0]} was analysed twice; delete results/segments and run again")
     if len(unknown):
         raise UserError(
             f"site {site}: recording {unknown[0]} was analysed and is not in the index; run the index again"
@@ -58,7 +61,7 @@ def ledger(site: str, recordings: Path, segments: Path, detections: Path, output
     for file in files.to_dict("records"):
         stretches = _stretches(file, read)
         counted = sum(stretch["samples"] for stretch in stretches)
-        if counted != file["samples"]:
+        if counted != file["samples"] or any(stretch["samples"] < 0 for stretch in stretches):
             raise UserError(
                 f"ledger: {file['path']} has {file['samples']} samples and {counted} are accounted for; "
                 "delete its shard under results/segments and run again"
@@ -89,6 +92,7 @@ def _stretches(file: dict[str, Any], read: pd.DataFrame) -> list[dict[str, Any]]
 
     def row(state: str, reason: str, detail: str, start: int, stop: int) -> dict[str, Any]:
         rate = file["sample_rate_hz"]
+        begins = None if pd.isna(file["start_utc"]) else file["start_utc"]
         return {
             **{name: file[name] for name in ("site", "recorder", "night", "recording", "path", "size_bytes")},
             "state": state,
@@ -98,7 +102,7 @@ def _stretches(file: dict[str, Any], read: pd.DataFrame) -> list[dict[str, Any]]
             "samples": stop - start,
             "start_s": start / rate if start else 0.0,
             "duration_s": (stop - start) / rate if stop > start else 0.0,
-            "start_utc": file["start_utc"] + pd.Timedelta(start / rate, "s") if start else file["start_utc"],
+            "start_utc": begins + pd.Timedelta(start / rate, "s") if begins and start else begins,
         }
 
     total, there = file["samples"], file["readable_samples"]

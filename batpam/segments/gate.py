@@ -1,8 +1,8 @@
 """The activity gate.
 
-A short-time spectrum is smoothed over a patch of about 2 ms by 1.5 kHz and held against the noise of its own
-frequency in the same chunk of the recording. What rises above it anywhere is kept, with padding. To miss a call is worse than to
-keep noise, so the gate asks for very little; it is there to drop silence.
+A short-time spectrum is smoothed over patches of a few milliseconds by a few kilohertz and held against the noise of
+its own frequency in the same chunk of the recording. What rises above it anywhere is kept, with padding. To miss a call
+is worse than to keep noise, so the gate asks for very little; it is there to drop silence.
 """
 
 import sys
@@ -17,7 +17,7 @@ import scipy.ndimage
 
 from batpam.errors import AudioError
 from batpam.progress import Progress
-from batpam.recordings.audio import Recording, open_recording
+from batpam.recordings.audio import open_recording
 from batpam.scalograms.transform import hop_grid
 from batpam.tables import COVERAGE, SEGMENTS, provenance, read_table, write_table
 
@@ -26,6 +26,9 @@ CHUNK_S = 2.0
 
 FRAME_S = 0.00133
 """Length of a spectrum, s: long enough for 750 Hz, short enough for the shortest call."""
+
+PATCHES = ((4, 2), (2, 5))
+"""Spectra by frequencies that are averaged: 3 ms by 1.5 kHz for calls that hold a frequency, 2 ms by 4 kHz for sweeps."""
 
 NOISE_QUANTILE = 0.25
 """Of the power of a frequency over a chunk: below the level of calls even where these fill half of the time."""
@@ -96,43 +99,55 @@ def screen_recording(row: Any, *, f_min: float, threshold_db: float) -> tuple[li
     """
     flagged: list[tuple[float, float]] = []
     done, rate = 0, row.sample_rate_hz
-    length = chunk_samples(rate)
     try:
-        with open_recording(Path(row.path), row.channel, row.readable_samples) as recording:
-            for chunk in chunks(recording, length):
-                flagged += [
-                    (done / rate + start, done / rate + end)
-                    for start, end in loud_stretches(chunk, rate, f_min=f_min, threshold_db=threshold_db)
-                ]
-                done += len(chunk)
+        for chunk in chunks(Path(row.path), row.channel, row.readable_samples, round(CHUNK_S * rate)):
+            flagged += [
+                (done / rate + start, done / rate + end)
+                for start, end in loud_stretches(chunk, rate, f_min=f_min, threshold_db=threshold_db)
+            ]
+            done += len(chunk)
     except AudioError as error:
         return flagged, done, str(error)
     return flagged, done, ""
 
 
-def chunk_samples(rate: float) -> int:
-    """Samples of a chunk."""
-    return round(CHUNK_S * rate)
+def chunks(path: Path, channel: int, samples: int, length: int) -> Iterator[np.ndarray]:
+    """Read a recording in blocks; one that breaks off is given as far as it goes before the error is raised.
+
+    Parameters
+    ----------
+    channel
+        From 1.
+    samples
+        Samples that should be there.
+    length
+        Samples in a block.
+    """
+    with open_recording(path, channel, samples) as recording:
+        for start in range(0, samples, length):
+            stop = min(start + length, samples)
+            try:
+                yield recording.read(start, stop)
+            except AudioError:
+                readable = _readable_until(path, channel, start, stop)
+                if readable > start:
+                    with open_recording(path, channel, samples) as again:
+                        yield again.read(start, readable)
+                raise
 
 
-def chunks(recording: Recording, length: int) -> Iterator[np.ndarray]:
-    """Blocks of a recording; a block that breaks off is given as far as it goes before the error is raised again."""
-    for start in range(0, recording.samples, length):
-        stop = min(start + length, recording.samples)
+def _readable_until(path: Path, channel: int, start: int, stop: int) -> int:
+    """First sample after ``start`` that cannot be read, by halving; a decoder that failed once must be opened anew."""
+    whole = start
+    while stop - whole > 1:
+        middle = (whole + stop) // 2
         try:
-            yield recording.read(start, stop)
+            with open_recording(path, channel, middle) as recording:
+                recording.read(start, middle)
+            whole = middle
         except AudioError:
-            whole = start
-            while stop - whole > 1:  # the last sample that can be read, by halving
-                middle = (whole + stop) // 2
-                try:
-                    recording.read(start, middle)
-                    whole = middle
-                except AudioError:
-                    stop = middle
-            if whole > start:
-                yield recording.read(start, whole)
-            raise
+            stop = middle
+    return whole
 
 
 def loud_stretches(samples: np.ndarray, rate: float, *, f_min: float, threshold_db: float) -> list[tuple[float, float]]:
@@ -155,13 +170,16 @@ def loud_stretches(samples: np.ndarray, rate: float, *, f_min: float, threshold_
     step = size // 2
     frames = np.lib.stride_tricks.sliding_window_view(samples, size)[::step]
     window = np.hanning(size).astype(np.float32)
-    power = np.abs(scipy.fft.rfft(frames * window, axis=1)[:, ceil(f_min * size / rate) :]) ** 2
+    # without the bin at the Nyquist frequency: it is real, its noise spreads wider than that of the others
+    power = np.abs(scipy.fft.rfft(frames * window, axis=1)[:, ceil(f_min * size / rate) : (size - 1) // 2]) ** 2
     if power.shape[1] == 0:
         return []
     power += np.float32(1e-12 * size)
     noise = np.quantile(power, NOISE_QUANTILE, axis=0) * _QUANTILE_TO_MEAN
-    ratio = scipy.ndimage.uniform_filter(power / noise, (2, 2), mode="nearest")
-    loud = np.flatnonzero(ratio.max(axis=1) > 10 ** (threshold_db / 10))
+    loudest = np.maximum.reduce(
+        [scipy.ndimage.uniform_filter(power / noise, patch, mode="constant").max(axis=1) for patch in PATCHES]
+    )
+    loud = np.flatnonzero(loudest > 10 ** (threshold_db / 10))
     if len(frames) < 8:  # too short to tell noise from call: keep it
         loud = np.arange(len(frames))
     runs = np.split(loud, np.flatnonzero(np.diff(loud) > 1) + 1) if len(loud) else []

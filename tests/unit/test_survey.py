@@ -35,11 +35,11 @@ def test_optional_columns_in_any_order(tmp_path: Path) -> None:
     sheet = _sheet(
         tmp_path,
         f"channel\trecorder\t{HEAD}\ttime_expansion",
-        f"2\tSM4-17\t{ROW}\t10",
+        f"2\tSM4-17\t{_fields(site='barn')}\t10",
         f"\t\t{ROW}\t",
     )
     assert read_sites(sheet) == [
-        Deployment("orchard", 51.42, -2.41, "Europe/London", "/data/orchard", "SM4-17", 10.0, 2),
+        Deployment("barn", 51.42, -2.41, "Europe/London", "/data/orchard", "SM4-17", 10.0, 2),
         ORCHARD,
     ]
 
@@ -199,6 +199,15 @@ def test_two_recorders_at_one_site(tmp_path: Path) -> None:
     assert [(d.site, d.recorder) for d in found] == [("orchard", "A"), ("orchard", "B")]
 
 
+@pytest.mark.parametrize("named", [("", ""), ("A", ""), ("", "A"), ("2", ""), ("", "1")])
+def test_recorders_without_a_name_are_not_taken_for_one(tmp_path: Path, named: tuple[str, str]) -> None:
+    rows = [f"{_fields(recordings=f'/data/{number}')}\t{name}" for number, name in enumerate(named)]
+    found = [d.recorder for d in read_sites(_sheet(tmp_path, HEAD + "\trecorder", *rows))]
+    assert found[0] != found[1]
+    assert all(found)
+    assert all(got == name for got, name in zip(found, named, strict=True) if name)
+
+
 # folders
 
 
@@ -238,11 +247,11 @@ def test_folder_without_folders_is_a_site(tmp_path: Path) -> None:
     assert [(d.site, Path(d.recordings)) for d in sites_of_folder(folder, "UTC")] == [("my-garden", folder)]
 
 
-def test_folder_that_holds_nothing_is_no_site(tmp_path: Path) -> None:
+def test_folder_that_holds_nothing_is_a_site_of_a_dead_recorder(tmp_path: Path) -> None:
     (tmp_path / "recorded").mkdir()
     (tmp_path / "recorded" / "20240601_220000.wav").touch()
     (tmp_path / "empty").mkdir()
-    assert [d.site for d in sites_of_folder(tmp_path, "UTC")] == ["recorded"]
+    assert [d.site for d in sites_of_folder(tmp_path, "UTC")] == ["empty", "recorded"]
 
 
 def test_recordings_beside_the_folders_are_not_passed_over(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ RATE = 384_000
 @pytest.fixture(scope="module")
 def pass_by():
     """Three seconds of a pipistrelle that flies past, and when it called."""
-    rng = np.random.default_rng(5)
+    rng = np.random.default_rng(6)
     recorder = Recorder(sample_rate=RATE, noise=-10)
     samples = np.zeros(3 * RATE)
     heard = [

@@ -130,12 +130,25 @@ def test_call_across_two_chunks_is_kept(tmp_path: Path, make_wav: MakeWav, befor
 
 
 def test_calls_that_fill_half_of_the_time_are_all_kept() -> None:
-    # a horseshoe bat that hangs beside the microphone
+    # a horseshoe bat that hangs beside the microphone: even tones of 60 ms
     samples = _noise(CHUNK_S)
-    calls = [_add(samples, _call("cf"), at, 40) for at in np.arange(0, CHUNK_S - 0.06, 0.1)]
+    tone = np.sin(2 * np.pi * 82e3 * np.arange(round(0.06 * RATE)) / RATE).astype(np.float32)
+    calls = [_add(samples, tone, at, 40) for at in np.arange(0, CHUNK_S - 0.06, 0.11)]
     kept = _kept(samples)
-    assert len(calls) == 20
-    assert min(_share(kept, start + 0.01, end - 0.01) for start, end in calls) == pytest.approx(1)
+    assert sum(end - start for start, end in calls) > 0.5 * CHUNK_S
+    assert min(_share(kept, start + 0.001, end - 0.001) for start, end in calls) == pytest.approx(1)
+
+
+def test_call_is_kept_where_it_is_in_a_long_recording(tmp_path: Path, make_wav: MakeWav) -> None:
+    samples = np.zeros(round(3.5 * CHUNK_S * RATE), np.float32)
+    calls = [_add(samples, _call("fm-qcf"), at, 40) for at in (0.5, 2.7, 6.9)]
+    shard = Shard(tmp_path)
+    shard.add(make_wav(tmp_path / "a.wav", samples, subtype="FLOAT"), len(samples))
+    segments, _ = shard.run(padding=0.1)
+    for (start, end), found in zip(calls, segments.itertuples(), strict=True):
+        assert start - 0.11 < found.start_s < start - 0.09
+        assert end + 0.09 < found.end_s < end + 0.11
+    assert segments["first_hop"].tolist() == [round(start / HOP) for start in segments["start_s"]]
 
 
 def test_faint_call_beside_a_loud_one_is_kept() -> None:
@@ -339,8 +352,9 @@ def _flagged(draw: st.DrawFn) -> tuple[float, int, list[tuple[float, float]]]:
     samples = draw(st.integers(1, 5 * rate))
     flagged, time = [], 0.0
     for _ in range(draw(st.integers(0, 8))):
-        start = time + draw(st.floats(0, 1))
-        time = start + draw(st.floats(0.001, 0.3))
+        # in whole milliseconds, so that stretches come up that touch each other
+        start = time + draw(st.integers(0, 1000)) / 1000
+        time = start + draw(st.integers(1, 300)) / 1000
         if start >= samples / rate:
             break
         flagged.append((start, time))  # the last may reach beyond the end: a spectrum that was filled up with zeros
@@ -349,6 +363,7 @@ def _flagged(draw: st.DrawFn) -> tuple[float, int, list[tuple[float, float]]]:
 
 @given(_flagged(), st.sampled_from([0.0005, 0.001, 0.002]), st.floats(0, 1))
 @example((441_000, 441_000, [(0.0, 0.001), (0.9999, 1.001)]), 0.0005, 0.0)
+@example((250_000, 250_000, [(0.125, 0.25), (0.25, 0.375), (0.625, 0.75)]), 0.0005, 0.125)
 def test_segments_are_in_order_apart_and_cover_what_was_flagged(
     case: tuple[float, int, list[tuple[float, float]]], hop: float, padding: float
 ) -> None:
