@@ -46,9 +46,7 @@ def prepare(folder):
     simulate(folder / "survey", nights=2, minutes=2.0, sample_rate=192_000, seed=1, workers=2)
     (folder / "config").mkdir()
     (folder / "config" / "config.yaml").write_text("title: Test survey\n")
-    rows = [
-        f"{site}\t52.0\t-2.0\tEurope/London\tsurvey/recordings/{site}" for site in ("orchard", "riverside")
-    ]
+    rows = [f"{site}\t52.0\t-2.0\tEurope/London\tsurvey/recordings/{site}" for site in ("orchard", "riverside")]
     (folder / "config" / "sites.tsv").write_text(
         "\n".join(["site\tlatitude\tlongitude\ttimezone\trecordings", *rows]) + "\n"
     )
@@ -118,7 +116,11 @@ def test_a_new_recording_leads_to_its_shard_and_what_depends_on_it(survey):
 def test_a_changed_setting_reruns_what_depends_on_it(survey):
     (survey / "config" / "config.yaml").write_text("title: Test survey\nactivity:\n  min_score: 0.45\n")
     assert jobs(snakemake(survey)) == sorted(
-        [f"{what} of {site}" for what in ("Passes and activity", "Writing the report") for site in ("orchard", "riverside")]
+        [
+            f"{what} of {site}"
+            for what in ("Passes and activity", "Writing the report")
+            for site in ("orchard", "riverside")
+        ]
         + ["Gathering the tables of all sites", "Writing the report of the survey"]
     )
     (survey / "config" / "config.yaml").write_text("title: Another title\nactivity:\n  min_score: 0.45\n")

@@ -19,12 +19,11 @@ from markdown_it.token import Token
 
 from batpam import tables
 from batpam.config import Config, check_config, known_keys
-from batpam.survey import SUFFIXES
 from batpam.recordings.index import index
 from batpam.recordings.ledger import REASONS
 from batpam.scalograms.shards import scalogram
 from batpam.scalograms.transform import ScalogramSettings
-from batpam.survey import Deployment, read_sites
+from batpam.survey import SUFFIXES, Deployment, read_sites
 from batpam.tables import MANIFEST, SEGMENTS, write_table
 
 ROOT = Path(__file__).parents[2]

@@ -17,4 +17,4 @@ rule simulate_survey:
     message:
         "Simulating the demo survey"
     shell:
-        "batpam simulate" " --output {params.folder:q}" " --workers {threads}" " 2>&1 | tee {log:q}"
+        "batpam simulate" " --output $(dirname {output.truth:q})" " --workers {threads}" " 2>&1 | tee {log:q}"

@@ -40,12 +40,21 @@ def detect_in(folder, pcm, cuts, rate=RATE, model=None):
     }  # fmt: skip
     write_table([row], MANIFEST, folder / "m.parquet", {})
     rows = [
-        {"recording": "0123456789abcdef", "first_hop": a, "last_hop": b, "start_s": 0, "end_s": 0, "read_samples": len(pcm)}
+        {
+            "recording": "0123456789abcdef",
+            "first_hop": a,
+            "last_hop": b,
+            "start_s": 0,
+            "end_s": 0,
+            "read_samples": len(pcm),
+        }
         for a, b in cuts
     ]
     write_table(pd.DataFrame(rows, columns=SEGMENTS.names), SEGMENTS, folder / "s.parquet", {})
     model = model or shipped_model()
-    scalogram(folder / "m.parquet", folder / "s.parquet", folder / "x.h5", settings=read_card(shipped_model()).scalogram)
+    scalogram(
+        folder / "m.parquet", folder / "s.parquet", folder / "x.h5", settings=read_card(shipped_model()).scalogram
+    )
     detect(folder / "x.h5", folder / "m.parquet", model, folder / "d.parquet", min_score=0.3, device="cpu")
     return read_table(folder / "d.parquet")
 
@@ -71,7 +80,9 @@ def test_every_column_is_filled_and_in_its_range(tmp_path, pass_by):
     np.testing.assert_allclose(scores.max(axis=1), calls["class_score"], rtol=1e-5)
     assert (calls["low_hz"] <= calls["high_hz"]).all() and (calls["high_hz"] <= RATE / 2).all()
     assert (calls["start_s"] < calls["end_s"]).all() and calls["det_score"].between(0.3, 1).all()
-    assert (calls["start_utc"] - pd.Timestamp("2024-06-01T22:00:00Z")).dt.total_seconds().sub(calls["start_s"]).abs().max() < 1e-5
+    assert (calls["start_utc"] - pd.Timestamp("2024-06-01T22:00:00Z")).dt.total_seconds().sub(
+        calls["start_s"]
+    ).abs().max() < 1e-5
     assert read_origin(tmp_path / "d.parquet")["hops_scored"] == 6000
 
 

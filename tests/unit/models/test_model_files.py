@@ -5,7 +5,16 @@ import torch
 
 from batpam.config import Config
 from batpam.errors import UserError
-from batpam.models.files import ModelCard, Taxon, load_model, model_hash, read_card, read_taxa, shipped_model, write_model
+from batpam.models.files import (
+    ModelCard,
+    Taxon,
+    load_model,
+    model_hash,
+    read_card,
+    read_taxa,
+    shipped_model,
+    write_model,
+)
 from batpam.models.network import CallNetwork, NetworkSettings
 from batpam.scalograms.transform import ScalogramSettings
 from batpam.simulate.calls import species_names

@@ -26,7 +26,9 @@ def test_nothing_beyond_its_reach_changes_a_prediction():
     frame = centre // 2
     with torch.inference_mode():
         torch.testing.assert_close(network(power).call[..., frame], network(other).call[..., frame])
-        assert not torch.equal(network(power).call[..., frame - reach // 2 - 5], network(other).call[..., frame - reach // 2 - 5])
+        assert not torch.equal(
+            network(power).call[..., frame - reach // 2 - 5], network(other).call[..., frame - reach // 2 - 5]
+        )
 
 
 def prediction_with(calls, rows=12, frames=100, classes=3):

@@ -94,7 +94,7 @@ def test_outside_the_recording_there_is_silence(
     path = tmp_path_factory.getbasetemp() / "ramp.wav"
     if not path.exists():
         path.write_bytes(wav_bytes(RAMP, RATE))
-    wanted = np.zeros(12_000, np.float32)
+    wanted = np.zeros(14_000, np.float32)
     wanted[5000 : 5000 + there] = RAMP[:there] / np.float32(32768)
     with open_recording(path, 1, there) as recording:
         got = recording.read(start, start + length)
