@@ -235,8 +235,8 @@ def activity(
     recordings: Folder = None,
     timezone: Zone = "UTC",
     model: Model = None,
-    min_score: Annotated[float, typer.Option(help="Detection score from which a call counts.")] = 0.3,
-    min_species_score: Annotated[float, typer.Option(help="Class score from which a species is named.")] = 0.5,
+    min_score: Annotated[float, typer.Option(help="Detection score from which a call counts.")] = 0.5,
+    min_species_score: Annotated[float, typer.Option(help="Class score from which a species is named.")] = 0.7,
     gap: Annotated[float, typer.Option(help="Longest time from call to call in a pass, s.")] = 1.0,
     min_calls: Annotated[int, typer.Option(help="Fewest calls in a pass.")] = 2,
 ) -> None:

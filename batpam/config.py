@@ -70,9 +70,9 @@ class DetectConfig(_Section):
 class ActivityConfig(_Section):
     """Which calls count, and what a pass is."""
 
-    min_score: float = Field(0.3, ge=0, le=1, description="Detection score from which a call counts.")
+    min_score: float = Field(0.5, ge=0, le=1, description="Detection score from which a call counts.")
     min_species_score: float = Field(
-        0.5,
+        0.7,
         ge=0,
         le=1,
         description="Class score from which a call is given a species; below, its group, or 'Chiroptera'.",
@@ -95,6 +95,15 @@ class Config(_Section):
     scalogram: ScalogramConfig = Field(default_factory=ScalogramConfig)
     detect: DetectConfig = Field(default_factory=DetectConfig)
     activity: ActivityConfig = Field(default_factory=ActivityConfig)
+
+    @model_validator(mode="after")
+    def _audible(self) -> "Config":
+        if self.segment.f_min >= self.index.min_sample_rate / 2:
+            raise ValueError(
+                f"segment.f_min ({self.segment.f_min:g} Hz) must be below half of index.min_sample_rate "
+                f"({self.index.min_sample_rate:g} Hz), or recordings would count as analysed and nothing be looked at"
+            )
+        return self
 
 
 def read_config(path: Path) -> Config:
@@ -128,7 +137,8 @@ def check_config(raw: dict[str, Any], where: str = "configuration") -> Config:
             raise UserError(f"{where}: unknown key {key!r}; {mend}") from None
         said = first["msg"].removeprefix("Value error, ")
         given = "" if isinstance(first["input"], dict) else f", not {first['input']!r}"
-        raise UserError(f"{where}: {key}: {said[0].lower()}{said[1:]}{given}") from None
+        named = f"{where}: {key}" if key else where
+        raise UserError(f"{named}: {said[0].lower()}{said[1:]}{given}") from None
 
 
 def known_keys() -> list[str]:
