@@ -159,10 +159,17 @@ def test_killed_and_run_again_it_gives_the_same(survey, tmp_path):
 
 
 def test_a_folder_alone_is_enough(survey, tmp_path):
+    recording = sorted((survey / "survey" / "recordings" / "orchard").glob("20240601_*.wav"))[0]
+    for site in ("my garden", "the pond"):
+        (tmp_path / "rec" / site).mkdir(parents=True)
+    shutil.copy(recording, tmp_path / "rec" / "my garden")
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "config.yaml").write_text("{}\n")
-    result = snakemake(tmp_path, "--config", f"recordings={survey / 'survey' / 'recordings'}", "-n")
-    assert result.returncode == 0 and "Accounting for every second of orchard" in result.stdout + result.stderr
+    result = snakemake(tmp_path, "--config", "recordings=rec", "timezone=Europe/London")
+    assert result.returncode == 0, result.stdout + result.stderr
+    nights = pd.read_csv(tmp_path / "results" / "activity" / "nights.csv")
+    assert nights[["site", "night", "files"]].values.tolist() == [["my-garden", "2024-06-01", 1]]
+    assert (tmp_path / "results" / "report" / "sites" / "the-pond.html").is_file()
 
 
 @pytest.mark.parametrize(

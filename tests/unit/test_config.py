@@ -151,7 +151,6 @@ def test_value_that_cannot_be_is_named_with_its_key(key: str, value: Any) -> Non
     ("key", "value"),
     [
         ("index.shard_hours", 24),
-        ("index.min_sample_rate", 1000),
         ("segment.threshold_db", 60),
         ("segment.padding", 0),
         ("segment.padding", 10),
@@ -167,6 +166,14 @@ def test_value_that_cannot_be_is_named_with_its_key(key: str, value: Any) -> Non
 )
 def test_limits_themselves_are_allowed(key: str, value: float) -> None:
     assert _value(check_config(_nested(key, value)), key) == value
+
+
+def test_gate_must_look_at_what_recordings_can_hold() -> None:
+    low = {"index": {"min_sample_rate": 1000}, "segment": {"f_min": 499}}
+    assert check_config(low).index.min_sample_rate == 1000
+    low["segment"]["f_min"] = 500
+    with pytest.raises(UserError, match=r"segment\.f_min"):
+        check_config(low)
 
 
 def test_lowest_voice_must_lie_below_the_highest() -> None:

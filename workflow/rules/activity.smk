@@ -37,7 +37,7 @@ rule summarise_activity:
     output:
         tables=[
             f"results/activity/{{site}}/{table}.{ext}"
-            for table in ("passes", "activity", "nights")
+            for table in TABLES
             for ext in ("parquet", "csv")
         ],
     log:
@@ -71,12 +71,12 @@ rule summarise_activity:
 
 rule gather_survey:
     input:
-        tables=expand("results/activity/{site}/{table}.parquet", site=SITES, table=("passes", "activity", "nights")),
-        ledgers=expand("results/coverage/sites/{site}.parquet", site=SITES),
+        tables=after_index("results/activity/{site}/{table}.parquet", site=SITES, table=TABLES),
+        ledgers=after_index("results/coverage/sites/{site}.parquet", site=SITES),
     output:
         tables=[
             f"results/activity/{table}.{ext}"
-            for table in ("passes", "activity", "nights")
+            for table in TABLES
             for ext in ("parquet", "csv")
         ],
         ledger=multiext("results/coverage/ledger", ".parquet", ".csv"),

@@ -21,6 +21,7 @@ STAGE_VERSIONS = {
 }
 
 DEMO = "results/demo"
+TABLES = ("passes", "activity", "nights")
 
 
 def check_settings():
@@ -103,6 +104,20 @@ def get_site_products(pattern):
         return expand(pattern, shard=get_shards(wildcards))
 
     return products
+
+
+def after_index(*patterns, **values):
+    """Input function: files that are known without the index, but asked for after it.
+
+    A job that is planned before a checkpoint and does not ask for it keeps the reasons it had then: every new index
+    would write every page.
+    """
+
+    def files(wildcards):
+        checkpoints.index_recordings.get()
+        return expand(patterns, **values, **wildcards)
+
+    return files
 
 
 def get_site_table(wildcards):

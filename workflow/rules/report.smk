@@ -1,7 +1,7 @@
 rule report_site:
     input:
-        tables=expand("results/activity/{{site}}/{table}.parquet", table=("passes", "activity", "nights")),
-        ledger="results/coverage/sites/{site}.parquet",
+        tables=after_index("results/activity/{site}/{table}.parquet", table=TABLES),
+        ledger=after_index("results/coverage/sites/{site}.parquet"),
     output:
         report("results/report/sites/{site}.html", category="Site activity", labels={"site": "{site}"}),
     log:
@@ -34,8 +34,8 @@ rule report_site:
 
 rule report_survey:
     input:
-        tables=expand("results/activity/{table}.parquet", table=("passes", "activity", "nights")),
-        ledger="results/coverage/ledger.parquet",
+        tables=after_index("results/activity/{table}.parquet", table=TABLES),
+        ledger=after_index("results/coverage/ledger.parquet"),
     output:
         report("results/report/index.html", category="Survey", labels={"page": "survey"}),
     log:
