@@ -4,7 +4,7 @@ import errno
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
@@ -21,14 +21,14 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-Sites = Annotated[Optional[Path], typer.Option(help="Site sheet (tab-separated).")]  # noqa: UP045 (typer reads it)
-Folder = Annotated[Optional[Path], typer.Option(help="Instead: a folder with a sub-folder per site.")]  # noqa: UP045
+Sites = Annotated[Path | None, typer.Option(help="Site sheet (tab-separated).")]
+Folder = Annotated[Path | None, typer.Option(help="Instead: a folder with a sub-folder per site.")]
 Zone = Annotated[str, typer.Option(help="IANA time zone of the sites of --recordings.")]
 Workers = Annotated[int, typer.Option(min=1, help="Threads or processes.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Output = Annotated[Path, typer.Option(help="What is written.")]
 Manifest = Annotated[Path, typer.Option(help="Manifest of the shard.")]
-Model = Annotated[Optional[Path], typer.Option(help="Model file; the one that comes with batpam if not given.")]  # noqa: UP045
+Model = Annotated[Path | None, typer.Option(help="Model file; the one that comes with batpam if not given.")]
 Wavelet = Annotated[str, typer.Option(help="Complex wavelet as PyWavelets names it.")]
 FMin = Annotated[float, typer.Option(help="Centre of the lowest voice, Hz.")]
 FMax = Annotated[float, typer.Option(help="Centre of the highest voice, Hz.")]
@@ -331,7 +331,7 @@ def export(
     results: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results"),
     format: Annotated[str, typer.Option(help="csv.")] = "csv",
     min_score: Annotated[float, typer.Option(help="Leave out calls with a lower detection score.")] = 0.0,
-    relative_to: Annotated[Optional[Path], typer.Option(help="Give paths of recordings relative to it.")] = None,  # noqa: UP045
+    relative_to: Annotated[Path | None, typer.Option(help="Give paths of recordings relative to it.")] = None,
 ) -> None:
     """Write calls in a format of others: one row per call."""
     from batpam.exports.csv import export_csv

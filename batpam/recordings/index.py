@@ -248,23 +248,20 @@ def assign_shards(table: pd.DataFrame, zones: dict[str, str], shard_hours: float
     }
     shards: list[str | None] = [None] * len(table)
     undated_hours: dict[tuple[str, str], float] = {}
-    order = table.sort_values(["site", "recorder", "path"]).index
-    for position in order:
-        row = table.loc[position]
-        if row["state"] != "indexed":
-            continue
-        recorder = recorders[row["site"]][row["recorder"]]
-        if row["night"] is None:
-            key = (row["site"], row["recorder"])
+    table = table.reset_index(drop=True)
+    for row in table[table["state"] == "indexed"].sort_values(["site", "recorder", "path"]).itertuples():
+        recorder = recorders[row.site][row.recorder]
+        if row.night is None:
+            key = (row.site, row.recorder)
             part = int(undated_hours.get(key, 0.0) // shard_hours)
-            undated_hours[key] = undated_hours.get(key, 0.0) + row["duration_s"] / 3600
-            shards[position] = f"{row['site']}_{UNDATED}_{recorder}-{part:02d}"
+            undated_hours[key] = undated_hours.get(key, 0.0) + row.duration_s / 3600
+            shards[row.Index] = f"{row.site}_{UNDATED}_{recorder}-{part:02d}"
             continue
-        start: datetime = pd.Timestamp(row["start_utc"]).to_pydatetime()
-        local = start.astimezone(zone(zones[row["site"]])).replace(tzinfo=None)
+        start: datetime = pd.Timestamp(row.start_utc).to_pydatetime()
+        local = start.astimezone(zone(zones[row.site])).replace(tzinfo=None)
         since_noon = local - timedelta(hours=12) - datetime.combine(night_of(local), datetime.min.time())
         part = int(since_noon / timedelta(hours=shard_hours))
-        shards[position] = f"{row['site']}_{row['night']}_{recorder}-{part:02d}"
+        shards[row.Index] = f"{row.site}_{row.night}_{recorder}-{part:02d}"
     return shards
 
 

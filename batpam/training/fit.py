@@ -19,11 +19,13 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from batpam import __version__
+from batpam.errors import UserError
 from batpam.models.decode import decode
 from batpam.models.files import ModelCard, Taxon, write_model
 from batpam.models.network import TIME_STRIDE, CallNetwork, NetworkSettings, Prediction
 from batpam.progress import Progress
 from batpam.scalograms.transform import ScalogramSettings
+from batpam.simulate.calls import species_names
 from batpam.training.dataset import CallDataset, Examples, simulate_examples
 from batpam.training.examples import FAINT_SNR
 
@@ -83,9 +85,17 @@ def train(
         ``auto``, ``cpu`` or ``cuda``.
     workers
         Processes that simulate, and threads that fit on the CPU.
+
+    Raises
+    ------
+    UserError
+        The simulator has no calls of a class.
     """
     began = time.monotonic()
     codes = [taxon.code for taxon in taxa]
+    unknown = [code for code in codes if code not in species_names()]
+    if unknown:
+        raise UserError(f"taxa: the simulator has no calls of {unknown[0]!r}; it knows {', '.join(species_names())}")
     lightning.seed_everything(settings.seed, verbose=False)
     torch.set_num_threads(workers)
     held_out = max(settings.examples // 10, 1)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from batpam.errors import UserError
 from batpam.models.decode import decode
 from batpam.models.files import Taxon, load_model
 from batpam.models.network import Prediction
@@ -72,6 +73,11 @@ def test_augmentation_differs_between_epochs_and_repeats_within_one(examples):
     assert torch.equal(first, data[0]["power"])
     data.epoch = 1
     assert not torch.equal(first, data[0]["power"])
+
+
+def test_species_that_the_simulator_does_not_know_is_named(tmp_path):
+    with pytest.raises(UserError, match="Xxxx"):
+        train((Taxon("Xxxx", "a", "b", "c"),), TRANSFORM, TrainingSettings(), tmp_path / "m.safetensors")
 
 
 @pytest.mark.slow
