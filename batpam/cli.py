@@ -1,6 +1,5 @@
 """The command line: one subcommand per stage, options in, function called, exit status out."""
 
-import errno
 import os
 import sys
 from pathlib import Path
@@ -43,10 +42,9 @@ def main() -> None:
     except (UserError, AudioError) as error:
         _fail(str(error))
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
-            raise
         place = f"{error.filename}: " if error.filename else ""
-        _fail(f"{place}{os.strerror(error.errno).lower()}; mend that and run again, nothing half-written was left")
+        said = os.strerror(error.errno).lower() if error.errno else str(error)
+        _fail(f"{place}{said}; mend that and run again, nothing half-written was left")
 
 
 def _fail(message: str) -> None:
@@ -77,10 +75,17 @@ def _deployments(sites: Path | None, recordings: Path | None, timezone: str) -> 
     return read_sites(sites)
 
 
-def _scalogram_settings(wavelet: str, f_min: float, f_max: float, voices: int, hop: float) -> Any:
-    from batpam.scalograms.transform import ScalogramSettings
+def _hold_to_limits(**sections: dict[str, Any]) -> Any:
+    """Hold the options of a stage to the limits of the configuration; gives the settings."""
+    from batpam.config import check_config
 
-    return ScalogramSettings(wavelet=wavelet, f_min=f_min, f_max=f_max, voices=voices, hop=hop)
+    return check_config(sections, "options")
+
+
+def _transform(**options: Any) -> Any:
+    from batpam.config import scalogram_settings
+
+    return scalogram_settings(_hold_to_limits(scalogram=options))
 
 
 @app.command(epilog=_example("batpam check --config config/config.yaml"))
@@ -89,14 +94,17 @@ def check(
     override: Annotated[str, typer.Option(help="Settings on top of it, as JSON.")] = "",
     demo: Annotated[str, typer.Option(help="A folder of recordings that may be missing: the workflow makes it.")] = "",
 ) -> None:
-    """Check the configuration and the site sheet, and print the settings and the sites as JSON."""
+    """Check the configuration, the site sheet and the model, and print the settings and the sites as JSON."""
     import json
     from dataclasses import asdict
 
-    from batpam.config import check_config, read_config
+    from batpam.config import check_config, read_config, scalogram_settings
+    from batpam.models.files import check_model, model_hash, shipped_model
     from batpam.recordings.index import check_any, folders_of
 
     settings = check_config(json.loads(override)) if override else read_config(config)
+    model = Path(settings.detect.model) if settings.detect.model else shipped_model()
+    check_model(model, scalogram_settings(settings))
     deployments = _deployments(
         None if settings.recordings else Path(settings.sites),
         Path(settings.recordings) if settings.recordings else None,
@@ -106,7 +114,13 @@ def check(
     there = [d for d in deployments if all(Path(folder).exists() for folder in folders[d.recordings])]
     if len(there) == len(deployments):
         check_any(there)
-    print(json.dumps({"config": settings.model_dump(), "sites": [asdict(d) for d in deployments], "folders": folders}))
+    checked = {
+        "config": settings.model_dump(),
+        "sites": [asdict(d) for d in deployments],
+        "folders": folders,
+        "model_hash": model_hash(model),
+    }
+    print(json.dumps(checked))
 
 
 @app.command(epilog=_example("batpam simulate --output results/demo"))
@@ -137,6 +151,7 @@ def index(
     """Find the recordings of every site, read their headers, give them nights and put them into shards."""
     from batpam.recordings.index import index as run
 
+    _hold_to_limits(index={"shard_hours": shard_hours, "min_sample_rate": min_sample_rate})
     run(
         _deployments(sites, recordings, timezone), output, shard_hours=shard_hours, min_sample_rate=min_sample_rate,
         workers=workers,
@@ -158,6 +173,7 @@ def segment(
     """Find where in the recordings of a shard something ultrasonic may be."""
     from batpam.segments.gate import segment as run
 
+    _hold_to_limits(segment={"f_min": f_min, "threshold_db": threshold_db, "padding": padding}, scalogram={"hop": hop})
     run(manifest, output, coverage, hop=hop, f_min=f_min, threshold_db=threshold_db, padding=padding)
 
 
@@ -176,7 +192,8 @@ def scalogram(
     """Compute the wavelet scalograms of a shard's segments into one HDF5 file."""
     from batpam.scalograms.shards import scalogram as run
 
-    run(manifest, segments, output, settings=_scalogram_settings(wavelet, f_min, f_max, voices, hop), workers=workers)
+    settings = _transform(wavelet=wavelet, f_min=f_min, f_max=f_max, voices=voices, hop=hop)
+    run(manifest, segments, output, settings=settings, workers=workers)
 
 
 @app.command(epilog=_example("batpam detect --shard shard.h5 --manifest M.parquet --output calls.parquet"))
@@ -193,6 +210,7 @@ def detect(
     from batpam.detection.detect import detect as run
     from batpam.models.files import shipped_model
 
+    _hold_to_limits(detect={"min_score": min_score, "device": device})
     run(shard, manifest, model or shipped_model(), output, min_score=min_score, device=device, workers=workers)
 
 
@@ -245,6 +263,9 @@ def activity(
     from batpam.models.files import read_card, shipped_model
 
     deployment = _of_site(_deployments(sites, recordings, timezone), site)[0]
+    _hold_to_limits(
+        activity={"min_score": min_score, "min_species_score": min_species_score, "gap": gap, "min_calls": min_calls}
+    )
     run(
         index, detections, ledger, deployment, read_card(model or shipped_model()), output,
         min_score=min_score, min_species_score=min_species_score, gap=gap, min_calls=min_calls,
@@ -319,7 +340,8 @@ def train(
 
     settings = TrainingSettings(examples=examples, epochs=epochs, width=width, seed=seed)
     card = run(
-        read_taxa(taxa), _scalogram_settings(wavelet, f_min, f_max, voices, hop), settings, output, device=device,
+        read_taxa(taxa), _transform(wavelet=wavelet, f_min=f_min, f_max=f_max, voices=voices, hop=hop), settings, output,
+        device=_hold_to_limits(detect={"device": device}).detect.device,
         workers=workers,
     )  # fmt: skip
     print(describe(card))

@@ -17,7 +17,7 @@ _DEFAULT = ScalogramSettings()
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, coerce_numbers_to_str=True)
 
 
 class IndexConfig(_Section):
@@ -50,7 +50,7 @@ class ScalogramConfig(_Section):
     voices: int = Field(
         _DEFAULT.voices, ge=8, le=1024, multiple_of=8, description="Voices, spaced evenly in log frequency."
     )
-    hop: float = Field(_DEFAULT.hop, gt=0, le=0.1, description="Time that power is pooled over, s.")
+    hop: float = Field(_DEFAULT.hop, ge=1e-5, le=0.1, description="Time that power is pooled over, s.")
 
     @model_validator(mode="after")
     def _ordered(self) -> "ScalogramConfig":
@@ -96,6 +96,12 @@ class Config(_Section):
     detect: DetectConfig = Field(default_factory=DetectConfig)
     activity: ActivityConfig = Field(default_factory=ActivityConfig)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_sections(cls, raw: Any) -> Any:
+        """A section that is named and left empty has its defaults."""
+        return {key: {} if value is None else value for key, value in raw.items()} if isinstance(raw, dict) else raw
+
     @model_validator(mode="after")
     def _audible(self) -> "Config":
         if self.segment.f_min >= self.index.min_sample_rate / 2:
@@ -139,6 +145,11 @@ def check_config(raw: dict[str, Any], where: str = "configuration") -> Config:
         given = "" if isinstance(first["input"], dict) else f", not {first['input']!r}"
         named = f"{where}: {key}" if key else where
         raise UserError(f"{named}: {said[0].lower()}{said[1:]}{given}") from None
+
+
+def scalogram_settings(config: Config) -> ScalogramSettings:
+    """Transform that the settings ask for."""
+    return ScalogramSettings(**config.scalogram.model_dump())
 
 
 def known_keys() -> list[str]:

@@ -5,6 +5,7 @@ sheet. A *night* is named by the date of its evening: local time minus twelve ho
 night, at most so many hours of audio: the work of one job.
 """
 
+import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -70,11 +71,15 @@ def read_sites(path: Path) -> list[Deployment]:
         Anything is missing or wrong; names the column and the line.
     """
     try:
-        lines = [line for line in path.read_text("utf-8-sig").splitlines() if line.strip() and not line.startswith("#")]
+        text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as a tab-separated site sheet ({_first_line(error)})") from error
-    cells = [[cell.strip() for cell in line.rstrip().split("\t")] for line in lines]
-    header = cells[0] if cells else []
+    cells = [
+        (number, [cell.strip() for cell in next(csv.reader([line.rstrip()], delimiter="\t"))])
+        for number, line in enumerate(text.splitlines(), 1)
+        if line.strip() and not line.startswith("#")
+    ]
+    header = cells[0][1] if cells else []
     missing = [name for name in _NEEDED if name not in header]
     if missing:
         raise UserError(f"{path}: column {missing[0]!r} is missing; a site sheet needs {', '.join(_NEEDED)}")
@@ -84,8 +89,8 @@ def read_sites(path: Path) -> list[Deployment]:
     if len(cells) == 1:
         raise UserError(f"{path}: no site in it; add a row per recorder")
     deployments = []
-    for number, row in enumerate(cells[1:], 1):
-        where = f"{path}, row {number}"
+    for number, row in cells[1:]:
+        where = f"{path}, line {number}"
         if len(row) > len(header):
             raise UserError(f"{where}: {len(row)} cells under {len(header)} columns; separate cells by single tabs")
         deployments.append(_deployment(dict(zip(header, row + [""] * (len(header) - len(row)), strict=True)), where))
@@ -96,6 +101,8 @@ def read_sites(path: Path) -> list[Deployment]:
 def _deployment(row: dict[str, str], where: str) -> Deployment:
     if not _SITE_NAME.fullmatch(row["site"]):
         raise UserError(f"{where}: site {row['site']!r}: use letters, digits, dots and hyphens only")
+    if Path(row["site"]).suffix in (".csv", ".parquet", ".html"):
+        raise UserError(f"{where}: site {row['site']!r}: leave out the ending, files of that name are made")
     position = []
     for name, limit in (("latitude", 90.0), ("longitude", 180.0)):
         value = _number(row[name], name, where) if row[name] else None

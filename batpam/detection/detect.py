@@ -16,7 +16,7 @@ import torch
 
 from batpam.errors import UserError
 from batpam.models.decode import DecodedCalls, decode
-from batpam.models.files import ModelCard, load_model, model_hash
+from batpam.models.files import ModelCard, check_model, load_model, model_hash
 from batpam.models.network import TIME_STRIDE, VOICE_STRIDE, CallNetwork
 from batpam.progress import Progress
 from batpam.scalograms.shards import Segment, Shard
@@ -69,11 +69,7 @@ def detect(
         raise UserError(f"{shard}: cannot be read as HDF5; delete it and run again") from error
     with file:
         opened = Shard(file, shard)
-        if opened.settings != card.scalogram:
-            raise UserError(
-                f"model {card.name} wants scalograms with {card.scalogram}, this shard has {opened.settings}; "
-                "set the section 'scalogram' of the configuration to the model's"
-            )
+        check_model(model, opened.settings)
         total = sum(segment.hops for segment in opened.segments) * opened.settings.hop
         scored = 0
 

@@ -8,12 +8,15 @@ import json
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from batpam.errors import UserError
 from batpam.files import write_text, written_whole
-from batpam.models.network import CallNetwork, NetworkSettings
+from batpam.models.settings import NetworkSettings
 from batpam.scalograms.transform import ScalogramSettings
+
+if TYPE_CHECKING:
+    from batpam.models.network import CallNetwork
 
 SHIPPED = "europe"
 
@@ -84,7 +87,7 @@ def read_card(model: Path) -> ModelCard:
         raise UserError(f"model card {path}: not a card of this version of batpam ({error})") from error
 
 
-def write_model(network: CallNetwork, card: ModelCard, path: Path) -> None:
+def write_model(network: "CallNetwork", card: ModelCard, path: Path) -> None:
     """Write weights and card side by side."""
     from safetensors.torch import save
 
@@ -95,10 +98,12 @@ def write_model(network: CallNetwork, card: ModelCard, path: Path) -> None:
         temporary.write_bytes(save(weights))
 
 
-def load_model(path: Path) -> tuple[CallNetwork, ModelCard]:
+def load_model(path: Path) -> tuple["CallNetwork", ModelCard]:
     """Load a network, ready to predict, and its card."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
+
+    from batpam.models.network import CallNetwork
 
     card = read_card(path)
     network = CallNetwork(card.network)
@@ -109,6 +114,27 @@ def load_model(path: Path) -> tuple[CallNetwork, ModelCard]:
     if unexpected or any(not name.endswith("num_batches_tracked") for name in missing):
         raise UserError(f"model {path}: the weights do not fit the card; take both from the same training")
     return network.eval(), card
+
+
+def check_model(path: Path, scalogram: ScalogramSettings) -> None:
+    """Look whether a model is whole and was trained on this transform, without loading it.
+
+    Raises
+    ------
+    UserError
+        A file is missing, or a setting of the transform is another; names it.
+    """
+    if path.suffix != ".safetensors":
+        raise UserError(f"detect.model: {path} is no model file; name the *.safetensors, its card lies beside it")
+    if not path.is_file():
+        raise UserError(f"detect.model: {path} does not exist; `batpam train` makes one")
+    wanted = asdict(read_card(path).scalogram)
+    for key, value in asdict(scalogram).items():
+        if value != wanted[key]:
+            raise UserError(
+                f"scalogram.{key} is {value}, the model {path.name} was trained with {wanted[key]}; "
+                "set that, or name another model in detect.model"
+            )
 
 
 def model_hash(path: Path) -> str:

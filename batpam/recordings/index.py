@@ -19,7 +19,7 @@ from batpam.progress import Progress
 from batpam.recordings.audio import probe
 from batpam.recordings.clocks import read_guano, start_of
 from batpam.survey import SUFFIXES, UNDATED, Deployment, night_of, zone
-from batpam.tables import MANIFEST, RECORDINGS, STAGE_VERSIONS, table_bytes, write_table
+from batpam.tables import MANIFEST, RECORDINGS, STAGE_VERSIONS, provenance, table_bytes, write_table
 
 
 def index(
@@ -71,7 +71,7 @@ def index(
     table = pd.DataFrame(rows, columns=RECORDINGS.names)
     table["shard"] = assign_shards(table, {d.site: d.timezone for d in deployments}, shard_hours)
     table = table.sort_values(["site", "recorder", "path"], ignore_index=True)
-    _write(table, sorted({d.site for d in deployments}), output)
+    _write(table, sorted({d.site for d in deployments}), output, shard_hours, min_sample_rate)
     return table
 
 
@@ -163,7 +163,8 @@ def _check_found_once(found: Iterable[tuple[Deployment, Path]]) -> None:
         first = owner.setdefault(os.path.realpath(path), deployment)
         if first is not deployment:
             raise UserError(
-                f"{path} belongs to site {first.site} and to site {deployment.site}; let no two rows share a folder"
+                f"{path} belongs to site {first.site} (recorder {first.recorder}) and to site {deployment.site} (recorder "
+                f"{deployment.recorder}); let no two rows share a folder"
             )
 
 
@@ -265,7 +266,7 @@ def assign_shards(table: pd.DataFrame, zones: dict[str, str], shard_hours: float
     return shards
 
 
-def _write(table: pd.DataFrame, sites: Sequence[str], output: Path) -> None:
+def _write(table: pd.DataFrame, sites: Sequence[str], output: Path, shard_hours: float, min_sample_rate: float) -> None:
     # without the version of batpam: these say what is to be done, and that did not change with it
     origin = {"stage": "index", "stage_version": STAGE_VERSIONS["index"]}
     by_site = dict(list(table.groupby("site")))
@@ -283,7 +284,8 @@ def _write(table: pd.DataFrame, sites: Sequence[str], output: Path) -> None:
     shards["hours"] = (shards.pop("seconds") / 3600).map("{:.6f}".format)
     shards["night"] = shards["night"].fillna(UNDATED)
     write_text(output / "shards.tsv", shards.to_csv(sep="\t", index=False))
-    write_table(table, RECORDINGS, output / "recordings.parquet", origin)
+    settings = {"shard_hours": shard_hours, "min_sample_rate": min_sample_rate}
+    write_table(table, RECORDINGS, output / "recordings.parquet", provenance("index", **settings))
     print(
         f"{len(table)} files of {len(sites)} sites, {table['duration_s'].sum() / 3600:.2f} h, in {len(shards)} shards; "
         f"{(table['state'] == 'excluded').sum()} files excluded; {table['night'].isna().sum()} without a time",

@@ -17,8 +17,11 @@ Plain h5py reads it; no plugin is needed.
 """
 
 import json
+import os
+import re
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -95,7 +98,7 @@ def scalogram(manifest: Path, segments: Path, output: Path, *, settings: Scalogr
     rates = recordings["sample_rate_hz"].reindex(parts["recording"]).to_numpy(float)
     pieces = _pieces(recordings, parts)
     compute = dask.delayed(_compute, pure=False)
-    with written_whole(output) as temporary, h5py.File(temporary, "w") as file:
+    with written_whole(output) as temporary, _disk_errors(output), h5py.File(temporary, "w") as file:
         power = file.create_dataset(
             "power", (int(lengths.sum()), settings.voices), np.uint8, maxshape=(None, settings.voices),
             chunks=(CHUNK_ROWS, settings.voices), compression="gzip", compression_opts=1, shuffle=True,
@@ -120,6 +123,18 @@ def scalogram(manifest: Path, segments: Path, output: Path, *, settings: Scalogr
                     row += len(block)
                 progress.at(row * settings.hop)
     print(f"{output}: {row} hops, {output.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
+
+
+@contextmanager
+def _disk_errors(output: Path) -> Iterator[None]:
+    """Raise what HDF5 says of the disk while it flushes or closes as the OSError it is."""
+    try:
+        yield
+    except RuntimeError as error:
+        number = re.search(r"errno = (\d+)", str(error))
+        if not number:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(output)) from error
 
 
 def _pieces(recordings: Any, parts: Any) -> Iterator[_Piece]:

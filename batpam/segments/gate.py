@@ -6,7 +6,7 @@ is worse than to keep noise, so the gate asks for very little; it is there to dr
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import ceil, floor
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,13 @@ def segment(
     seconds = recordings["readable_samples"] / recordings["sample_rate_hz"]
     with Progress(f"segmenting {manifest.stem}", float(seconds.sum()), "s of audio") as progress:
         for position, row in enumerate(recordings.itertuples()):
-            flagged, samples, detail = screen_recording(row, f_min=f_min, threshold_db=threshold_db)
+            before = float(seconds.iloc[:position].sum())
+            flagged, samples, detail = screen_recording(
+                row,
+                f_min=f_min,
+                threshold_db=threshold_db,
+                progress=lambda done, before=before: progress.at(before + done),  # type: ignore[misc]
+            )
             read.append({"recording": row.recording, "read_samples": samples, "detail": detail})
             for first, last in to_segments(flagged, row.sample_rate_hz, samples, hop=hop, padding=padding):
                 start, end = first * hop, min(last * hop, samples / row.sample_rate_hz)
@@ -78,15 +84,23 @@ def segment(
                         "read_samples": samples,
                     }
                 )  # fmt: skip
-            progress.at(float(seconds.iloc[: position + 1].sum()))
     settings = {"hop": hop, "f_min": f_min, "threshold_db": threshold_db, "padding": padding}
     write_table(read, COVERAGE, coverage, provenance("segment", **settings))
     write_table(found, SEGMENTS, segments, provenance("segment", **settings))
     print(f"kept {kept:.1f} of {seconds.sum():.1f} s in {len(found)} segments", file=sys.stderr)
 
 
-def screen_recording(row: Any, *, f_min: float, threshold_db: float) -> tuple[list[tuple[float, float]], int, str]:
+def screen_recording(
+    row: Any, *, f_min: float, threshold_db: float, progress: Callable[[float], None] = lambda done: None
+) -> tuple[list[tuple[float, float]], int, str]:
     """Flag what is loud in one recording of a manifest.
+
+    Parameters
+    ----------
+    row
+        A row of the schema MANIFEST.
+    progress
+        Called with the seconds done.
 
     Returns
     -------
@@ -106,6 +120,7 @@ def screen_recording(row: Any, *, f_min: float, threshold_db: float) -> tuple[li
                 for start, end in loud_stretches(chunk, rate, f_min=f_min, threshold_db=threshold_db)
             ]
             done += len(chunk)
+            progress(done / rate)
     except AudioError as error:
         return flagged, done, str(error)
     return flagged, done, ""

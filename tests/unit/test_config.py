@@ -134,7 +134,6 @@ def test_unknown_key_that_is_like_no_other_is_named() -> None:
         ("activity.gap", "long"),
         ("activity.min_calls", 0),
         ("activity.min_calls", 1.5),
-        ("activity", None),
         ("activity", 3),
         ("title", ["a"]),
     ],
@@ -166,6 +165,14 @@ def test_value_that_cannot_be_is_named_with_its_key(key: str, value: Any) -> Non
 )
 def test_limits_themselves_are_allowed(key: str, value: float) -> None:
     assert _value(check_config(_nested(key, value)), key) == value
+
+
+def test_section_left_empty_has_its_defaults() -> None:
+    assert check_config({"activity": None}).activity == check_config({}).activity
+
+
+def test_number_may_stand_where_text_is_wanted() -> None:
+    assert check_config({"title": 2025, "recordings": 2024}).recordings == "2024"
 
 
 def test_gate_must_look_at_what_recordings_can_hold() -> None:

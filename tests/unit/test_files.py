@@ -140,3 +140,10 @@ def test_text_of_any_language_comes_back(tmp_path: Path) -> None:
     text = "Große Hufeisennase\nコウモリ\tпередача\n"
     write_text(tmp_path / "names.txt", text)
     assert (tmp_path / "names.txt").read_bytes() == text.encode()
+
+
+def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
+    (tmp_path / ".a.txt.99999.part").write_text("half")
+    (tmp_path / ".b.txt.99999.part").write_text("another's")
+    write_text(tmp_path / "a.txt", "whole")
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".b.txt.99999.part", "a.txt"]

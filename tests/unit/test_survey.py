@@ -128,19 +128,19 @@ def test_ends_of_the_earth_are_positions(tmp_path: Path, latitude: str, longitud
 def test_wrong_value_is_named_with_its_row(tmp_path: Path, changes: dict[str, str], named: str) -> None:
     with pytest.raises(UserError, match=named) as error:
         read_sites(_sheet(tmp_path, HEAD, ROW, _fields(**changes)))
-    assert "sites.tsv, row 2" in str(error.value)
+    assert "sites.tsv, line 3" in str(error.value)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "left", "inf", "nan"])
 def test_channel_must_be_a_whole_number_from_one(tmp_path: Path, value: str) -> None:
-    with pytest.raises(UserError, match=f"row 1: channel '?{value}"):
+    with pytest.raises(UserError, match=f"line 2: channel '?{value}"):
         read_sites(_sheet(tmp_path, HEAD + "\tchannel", f"{ROW}\t{value}"))
 
 
 @pytest.mark.parametrize("value", ["0", "0.5", "-10", "1001", "ten", "inf", "nan"])
 def test_time_expansion_must_be_a_factor(tmp_path: Path, value: str) -> None:
-    with pytest.raises(UserError, match=f"row 1: time_expansion '?{value}"):
+    with pytest.raises(UserError, match=f"line 2: time_expansion '?{value}"):
         read_sites(_sheet(tmp_path, HEAD + "\ttime_expansion", f"{ROW}\t{value}"))
 
 
@@ -184,7 +184,7 @@ def test_sheet_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("change", [{"latitude": "51.43"}, {"longitude": ""}, {"timezone": "Europe/Paris"}])
 def test_one_site_has_one_position_and_time_zone(tmp_path: Path, change: dict[str, str]) -> None:
-    with pytest.raises(UserError, match=r"orchard|row 2"):
+    with pytest.raises(UserError, match=r"orchard|line 3"):
         read_sites(_sheet(tmp_path, HEAD, ROW, _fields(recordings="/data/2", **change)))
 
 
@@ -339,3 +339,17 @@ def test_time_comes_back_from_utc(moment: datetime, zone: str) -> None:
         utc - timedelta(hours=1),
         utc - timedelta(minutes=30),
     )
+
+
+def test_cell_in_quotes_is_what_the_quotes_hold(tmp_path: Path) -> None:
+    sheet = tmp_path / "sites.tsv"
+    sheet.write_text('site\tlatitude\tlongitude\ttimezone\trecordings\noak\t1\t2\tUTC\t"/data/oak, card 1"\n')
+    assert read_sites(sheet)[0].recordings == "/data/oak, card 1"
+
+
+@pytest.mark.parametrize("site", ["passes.csv", "nights.parquet"])
+def test_site_may_not_be_named_as_a_table(tmp_path: Path, site: str) -> None:
+    sheet = tmp_path / "sites.tsv"
+    sheet.write_text(f"site\tlatitude\tlongitude\ttimezone\trecordings\n{site}\t1\t2\tUTC\t/data\n")
+    with pytest.raises(UserError, match=site):
+        read_sites(sheet)

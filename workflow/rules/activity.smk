@@ -35,11 +35,7 @@ rule summarise_activity:
         detections=get_site_products("results/detections/{shard}.parquet"),
         model=get_model_file,
     output:
-        tables=[
-            f"results/activity/{{site}}/{table}.{ext}"
-            for table in TABLES
-            for ext in ("parquet", "csv")
-        ],
+        tables=[f"results/activity/{{site}}/{table}.{ext}" for table in TABLES for ext in ("parquet", "csv")],
     log:
         "logs/summarise_activity/{site}.log",
     conda:
@@ -52,6 +48,7 @@ rule summarise_activity:
         sites=get_site_options,
         deployments=get_deployments,
         model=get_model_option,
+        model_hash=MODEL_HASH,
         settings=format_options(**SETTINGS["activity"]),
         version=STAGE_VERSIONS["activity"],
     message:
@@ -74,11 +71,7 @@ rule gather_survey:
         tables=after_index("results/activity/{site}/{table}.parquet", site=SITES, table=TABLES),
         ledgers=after_index("results/coverage/sites/{site}.parquet", site=SITES),
     output:
-        tables=[
-            f"results/activity/{table}.{ext}"
-            for table in TABLES
-            for ext in ("parquet", "csv")
-        ],
+        tables=[f"results/activity/{table}.{ext}" for table in TABLES for ext in ("parquet", "csv")],
         ledger=multiext("results/coverage/ledger", ".parquet", ".csv"),
         total="results/coverage/total.csv",
     log:

@@ -37,6 +37,7 @@ def check_settings():
 
 CHECKED = check_settings()
 SETTINGS = CHECKED["config"]
+MODEL_HASH = CHECKED["model_hash"]
 SITES = sorted({deployment["site"] for deployment in CHECKED["sites"]})
 FOLDERS = sorted({folder for folders in CHECKED["folders"].values() for folder in folders})
 
@@ -51,6 +52,19 @@ def format_options(**settings):
     return " ".join(f"--{key.replace('_', '-')} {shlex.quote(str(value))}" for key, value in settings.items())
 
 
+def get_folders(wildcards):
+    """Folders of recordings; by a function, because Snakemake would take braces in their names for wildcards."""
+    return FOLDERS
+
+
+def get_title(wildcards):
+    return SETTINGS["title"]
+
+
+def get_all_deployments(wildcards):
+    return json.dumps(CHECKED["sites"], sort_keys=True)
+
+
 def get_site_sheet(wildcards):
     return [] if SETTINGS["recordings"] else SETTINGS["sites"]
 
@@ -62,11 +76,12 @@ def get_site_options(wildcards=None):
 
 
 def get_model_option(wildcards=None):
+    """Model as an option; none for the one that comes with batpam."""
     return format_options(model=SETTINGS["detect"]["model"]) if SETTINGS["detect"]["model"] else ""
 
 
 def get_model_file(wildcards):
-    """The model's files as inputs; the one that comes with batpam is part of its version."""
+    """The model's files as inputs; of the one that comes with batpam the rules know the hash."""
     model = SETTINGS["detect"]["model"]
     return [model, model.removesuffix(".safetensors") + ".json"] if model else []
 
@@ -93,7 +108,7 @@ def get_deployments(wildcards):
 
 def get_shards(wildcards):
     """Names of the shards of a site."""
-    table = pd.read_csv(checkpoints.index_recordings.get().output.shards, sep="\t", dtype=str)
+    table = pd.read_csv(checkpoints.index_recordings.get().output.shards, sep="\t", dtype=str, keep_default_na=False)
     return sorted(table.loc[table["site"] == wildcards.site, "shard"])
 
 

@@ -18,6 +18,7 @@ rule detect_calls:
         gpu=get_gpus,
     params:
         model=get_model_option,
+        model_hash=MODEL_HASH,
         settings=format_options(min_score=SETTINGS["detect"]["min_score"], device=SETTINGS["detect"]["device"]),
         version=STAGE_VERSIONS["detect"],
     message:

@@ -3,7 +3,7 @@
 checkpoint index_recordings:
     input:
         sheet=get_site_sheet,
-        folders=FOLDERS,
+        folders=get_folders,
     output:
         recordings="results/index/recordings.parquet",
         shards="results/index/shards.tsv",

@@ -16,7 +16,8 @@ rule report_site:
         sites=get_site_options,
         deployments=get_deployments,
         model=get_model_option,
-        title=SETTINGS["title"],
+        model_hash=MODEL_HASH,
+        title=get_title,
         version=STAGE_VERSIONS["report"],
     message:
         "Writing the report of {wildcards.site}"
@@ -48,9 +49,10 @@ rule report_survey:
         runtime="30m",
     params:
         sites=get_site_options,
-        deployments=json.dumps(CHECKED["sites"], sort_keys=True),
+        deployments=get_all_deployments,
         model=get_model_option,
-        title=SETTINGS["title"],
+        model_hash=MODEL_HASH,
+        title=get_title,
         version=STAGE_VERSIONS["report"],
     message:
         "Writing the report of the survey"

@@ -190,7 +190,9 @@ def test_site_without_a_recording_has_an_empty_table(tmp_path: Path, make_wav: M
 def test_same_file_in_two_rows_is_a_mistake(tmp_path: Path, make_wav: MakeWav, second: str) -> None:
     make_wav(tmp_path / "rec/a/20240601_220000.wav")
     (tmp_path / "link").symlink_to(tmp_path / "rec")
-    with pytest.raises(UserError, match=r"20240601_220000\.wav belongs to site orchard and to site barn"):
+    with pytest.raises(
+        UserError, match=r"20240601_220000\.wav belongs to site orchard \(recorder 1\) and to site barn"
+    ):
         _index(_site(tmp_path / "rec"), _site(tmp_path / second, "barn"), output=tmp_path / "out")
     assert not (tmp_path / "out/recordings.parquet").exists()
 
