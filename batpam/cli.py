@@ -91,7 +91,7 @@ def _transform(**options: Any) -> Any:
 @app.command(epilog=_example("batpam check --config config/config.yaml"))
 def check(
     config: Annotated[Path, typer.Option(help="Configuration file.")] = Path("config/config.yaml"),
-    override: Annotated[str, typer.Option(help="Settings on top of it, as JSON.")] = "",
+    override: Annotated[str, typer.Option(help="Settings as JSON, instead of the file.")] = "",
     demo: Annotated[str, typer.Option(help="A folder of recordings that may be missing: the workflow makes it.")] = "",
 ) -> None:
     """Check the configuration, the site sheet and the model, and print the settings and the sites as JSON."""

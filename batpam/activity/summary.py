@@ -195,8 +195,8 @@ def gather(sites: Sequence[str], activity: Path, coverage: Path) -> None:
         Folder in which every site has a folder of tables; ``passes``, ``activity`` and ``nights`` of the survey are
         written there, as Parquet and CSV.
     coverage
-        Folder of the ledgers, ``sites/SITE.parquet``; gets ``ledger`` (every stretch of every file) and ``total`` (files, samples
-        and seconds by state and reason).
+        Folder of the ledgers, ``sites/SITE.parquet``; gets ``ledger`` (every stretch of every file) and ``total`` (files,
+        samples and seconds by state and reason).
     """
     for name, schema in SITE_TABLES.items():
         rows = concat_tables([activity / site / f"{name}.parquet" for site in sites], schema)

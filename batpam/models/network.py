@@ -1,7 +1,7 @@
 """The network: scalogram in, calls out, dense in time and frequency.
 
-Each cell of the output grid, 1 ms by 8 voices with the shipped settings, says how likely a call is centred there (time: the
-middle of the call, frequency: where it is loudest), which species it would be, and how far the call reaches from
+Each cell of the output grid, 1 ms by 8 voices with the shipped settings, says how likely a call is centred there (time:
+the middle of the call, frequency: where it is loudest), which species it would be, and how far the call reaches from
 there. Two bats that call at the same time at different frequencies are two cells.
 """
 

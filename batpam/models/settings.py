@@ -12,7 +12,7 @@ BACKGROUND_HOPS = 129
 """Hops over which the background of a voice is averaged."""
 
 EXTENTS = 4
-"""Regressed per cell: ms from the start to the cell, ms from the cell to the end, rows down to the lowest, up to the highest."""
+"""Regressed per cell: frames back to the start and on to the end, rows down to the lowest voice and up to the highest."""
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,7 @@ def _riff_chunks(path: Path) -> tuple[int | None, dict[str, bytes]]:
             return None, chunks
         long_size = 0
         end = file.seek(0, 2)
+        completed = struct.unpack("<I", head[4:8])[0] + 8 >= end
         position = 12
         while position + 8 <= end:
             file.seek(position)
@@ -92,7 +93,7 @@ def _riff_chunks(path: Path) -> tuple[int | None, dict[str, bytes]]:
             elif name == b"data" and block_align:
                 if head[:4] == b"RF64" and long_size:
                     size = long_size
-                if size == 0:  # as a recorder leaves it that died before it completed the header
+                if size == 0 and not completed:  # as a recorder leaves it that died before it did
                     size = end - position - 8
                 if size < 0xFFFF_FF00 or head[:4] == b"RF64":
                     declared = size // block_align

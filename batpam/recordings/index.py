@@ -117,9 +117,9 @@ def find_recordings(deployment: Deployment) -> Iterator[Path]:
     UserError
         The folder does not exist, or nothing fits the pattern.
     """
-    several = len(_tops(deployment)) > 1
+    tops = _tops(deployment)
     seen: set[str] = set()
-    for top in _tops(deployment):
+    for top in tops:
         if top.is_file():
             files: Iterable[Path] = [top]
         else:
@@ -127,7 +127,7 @@ def find_recordings(deployment: Deployment) -> Iterator[Path]:
         for path in files:
             if path.suffix.lower() not in SUFFIXES or path.name.startswith("._"):
                 continue
-            if several:  # a pattern may match a folder and what is in it, or a link to it
+            if len(tops) > 1:  # a pattern may match a folder and what is in it, or a link to it
                 real = os.path.realpath(path)
                 if real in seen:
                     continue

@@ -66,8 +66,7 @@ def segment(
     kept = 0.0
     seconds = recordings["readable_samples"] / recordings["sample_rate_hz"]
     with Progress(f"segmenting {manifest.stem}", float(seconds.sum()), "s of audio") as progress:
-        for position, row in enumerate(recordings.itertuples()):
-            before = float(seconds.iloc[:position].sum())
+        for before, row in zip(seconds.cumsum() - seconds, recordings.itertuples(), strict=True):
             flagged, samples, detail = screen_recording(
                 row,
                 f_min=f_min,

@@ -120,12 +120,8 @@ class CallDataset(Dataset):
         extent = np.zeros((EXTENTS, rows, frames), np.float32)
         frame_s = TIME_STRIDE * self.settings.hop
         row_axis, frame_axis = np.arange(rows)[:, None] + 0.5, np.arange(frames)[None, :] + 0.5
-        log_voices = np.log(self.settings.frequencies())
         for code, heard in sorted(calls, key=lambda call: call[1].snr):
-            low, high, peak = (
-                float(np.interp(np.log(f), log_voices, np.arange(len(log_voices)))) / VOICE_STRIDE
-                for f in (heard.low, heard.high, heard.peak)
-            )
+            low, high, peak = (to_row(f, self.settings) for f in (heard.low, heard.high, heard.peak))
             start, end = heard.start / frame_s, heard.end / frame_s
             centre = (start + end) / 2
             if heard.snr < FAINT_SNR or not 0 <= centre < frames:
@@ -146,6 +142,12 @@ class CallDataset(Dataset):
             extent[:, near] = np.maximum([here - start, end - here, there - low, high - there], 0.0)
         arrays = {"heat": heat, "weight": weight, "species": species, "extent": extent}
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def to_row(frequency: float, settings: ScalogramSettings) -> float:
+    """Place of a frequency (Hz) on the network's grid, in rows; that of the lowest or highest voice beyond them."""
+    log_voices = np.log(settings.frequencies())
+    return float(np.interp(np.log(frequency), log_voices, np.arange(len(log_voices)))) / VOICE_STRIDE
 
 
 def _fainter(heard: Heard, by: float) -> Heard:

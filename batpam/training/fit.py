@@ -26,7 +26,7 @@ from batpam.models.network import TIME_STRIDE, CallNetwork, NetworkSettings, Pre
 from batpam.progress import Progress
 from batpam.scalograms.transform import ScalogramSettings
 from batpam.simulate.calls import species_names
-from batpam.training.dataset import CallDataset, Examples, simulate_examples
+from batpam.training.dataset import CallDataset, Examples, simulate_examples, to_row
 from batpam.training.examples import FAINT_SNR
 
 SCORE = 0.5
@@ -186,8 +186,8 @@ class CallModule(lightning.LightningModule):
 def call_losses(prediction: Prediction, target: dict[str, Tensor]) -> dict[str, Tensor]:
     """Losses of the three heads.
 
-    The call map takes the penalty-reduced focal loss of CornerNet (Law & Deng 2018, eq. 1; alpha 2, beta 4), the species cross-entropy
-    and the extents a smooth L1 on their square roots, both at call centres only.
+    The call map takes the penalty-reduced focal loss of CornerNet (Law & Deng 2018, eq. 1; alpha 2, beta 4), the
+    species cross-entropy and the extents a smooth L1 on their square roots, both at call centres only.
     """
     heat, weight = target["heat"], target["weight"]
     p = torch.sigmoid(prediction.call.float()).clamp(1e-5, 1 - 1e-5)
@@ -221,7 +221,6 @@ def measure(
     network.eval()
     data = CallDataset(examples, codes, scalogram)
     frame = TIME_STRIDE * scalogram.hop
-    log_voices = np.log(scalogram.frequencies())
     wanted, found, right, detections, true = Counter[str](), Counter[str](), Counter[str](), 0, 0
     by_snr: dict[int, list[int]] = {}
     with torch.inference_mode():
@@ -231,9 +230,7 @@ def measure(
             truth = examples.calls[i]
             hit = np.zeros(len(calls), bool)
             for code, heard in truth:
-                low, high = (
-                    np.interp(np.log(f), log_voices, np.arange(len(log_voices))) / 8 for f in (heard.low, heard.high)
-                )
+                low, high = to_row(heard.low, scalogram), to_row(heard.high, scalogram)
                 near = (calls.start * frame < heard.end) & (calls.end * frame > heard.start)
                 near &= (calls.low < high + 0.5) & (calls.high > low - 0.5)
                 hit |= near

@@ -161,6 +161,15 @@ def test_header_that_was_never_completed_hides_no_samples(tmp_path: Path, wav_by
     assert probe(path).samples == 2000
 
 
+def test_empty_recording_with_metadata_behind_it_is_empty(tmp_path: Path, wav_bytes: BuildWav) -> None:
+    content = bytearray(wav_bytes(RAMP[:0], RATE))
+    content += struct.pack("<4sI", b"guan", 20) + b"GUANO|Version: 1.0\n\n"
+    content[4:8] = struct.pack("<I", len(content) - 8)
+    info = probe(_put(tmp_path / "a.wav", bytes(content)))
+    assert (info.samples, info.readable) == (0, 0)
+    assert info.chunks["guan"].startswith(b"GUANO")
+
+
 @pytest.mark.parametrize("kind", ["RF64"])
 def test_other_containers_tell_of_what_was_cut_off_too(tmp_path: Path, kind: str) -> None:
     buffer = io.BytesIO()
