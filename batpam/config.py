@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from batpam.errors import UserError
-from batpam.scalograms.transform import ScalogramSettings
+from batpam.scalograms.settings import ScalogramSettings
 
 _DEFAULT = ScalogramSettings()
 
@@ -47,8 +47,9 @@ class ScalogramConfig(_Section):
     wavelet: str = Field(_DEFAULT.wavelet, description="A complex wavelet as PyWavelets names it.")
     f_min: float = Field(_DEFAULT.f_min, gt=0, description="Centre of the lowest voice, Hz.")
     f_max: float = Field(_DEFAULT.f_max, gt=0, description="Centre of the highest voice, Hz.")
-    voices: int = Field(
-        _DEFAULT.voices, ge=8, le=1024, multiple_of=8, description="Voices, spaced evenly in log frequency."
+    voices: int = Field(_DEFAULT.voices, ge=8, le=1024, multiple_of=8, description="Number of voices.")
+    spacing: Literal["log", "linear"] = Field(
+        _DEFAULT.spacing, description="What the voices are spaced evenly in: the logarithm of frequency, or frequency."
     )
     hop: float = Field(_DEFAULT.hop, ge=1e-5, le=0.1, description="Time that power is pooled over, s.")
 

@@ -148,8 +148,7 @@ def _measure(calls: DecodedCalls, power: np.ndarray, first_hop: int, rate: float
     per_row = VOICE_STRIDE
 
     def hertz(rows: np.ndarray) -> np.ndarray:
-        slope = (log_voices[-1] - log_voices[0]) / (len(log_voices) - 1)
-        return np.exp(log_voices[0] + rows * per_row * slope)
+        return np.exp(np.interp(rows * per_row, np.arange(len(log_voices)), log_voices))
 
     low, high = np.minimum(calls.low, calls.row), np.maximum(calls.high, calls.row)
     start, end = calls.start * TIME_STRIDE, np.maximum(calls.end, calls.start + 0.5) * TIME_STRIDE

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from batpam.errors import UserError
 from batpam.files import write_text, written_whole
 from batpam.models.settings import NetworkSettings
-from batpam.scalograms.transform import ScalogramSettings
+from batpam.scalograms.settings import ScalogramSettings
 
 if TYPE_CHECKING:
     from batpam.models.network import CallNetwork

@@ -33,7 +33,8 @@ from batpam.errors import UserError
 from batpam.files import written_whole
 from batpam.progress import Progress
 from batpam.recordings.audio import open_recording
-from batpam.scalograms.transform import ScalogramSettings, read_power
+from batpam.scalograms.settings import ScalogramSettings
+from batpam.scalograms.transform import read_power
 from batpam.tables import provenance, read_table
 
 QUANTUM_DB = 0.5
@@ -174,6 +175,7 @@ class Shard:
                 f_max=float(attributes["f_max"]),
                 voices=int(attributes["voices"]),
                 hop=float(attributes["hop"]),
+                spacing=attributes["spacing"],
             )
             index = file["segment"]
             columns = [index[name][:] for name in ("recording", "first_hop", "hops", "row", "rate")]

@@ -1,84 +1,57 @@
 """The continuous wavelet transform, pooled to a hop.
 
 The transform is that of :func:`pywt.cwt`: ``W(s, b) = s**-0.5 * sum_n x[n] conj(psi((n - b) / s))`` with the scale
-``s`` in samples and the wavelet taken from :class:`pywt.ContinuousWavelet`. It is computed in the frequency
-domain, block by block: one real FFT of a block, and for each voice an inverse FFT of only those bins that the
-voice occupies, at a rate that is a whole multiple of the hop rate. Power is the mean of ``|W|**2`` over a hop.
+``s`` in samples and the wavelet taken from :class:`pywt.ContinuousWavelet`; of the spectrum of ``x`` the positive
+frequencies count. Power is the mean of ``|W|**2`` over the samples of a hop.
+
+It is computed in the frequency domain, block by block: one real FFT of a block, and for each voice an inverse FFT of
+only those bins that the voice occupies, at a rate that is a whole multiple ``r`` of the hop rate. That rate is lower
+than the width of the voice's spectrum, so its skirts fold over; what folds beats against the rest at frequencies that
+the mean over a hop removes. The mean itself is the trapezoidal rule over the ``r`` parts of a hop with a correction at
+its ends, of Gregory's kind (Davis & Rabinowitz 1984, Methods of Numerical Integration, 2.9).
 
 Everything is laid out on a grid of hops that starts at the first sample of a recording, so the result depends
 neither on the length of a block nor on where a segment was cut out of its recording.
 """
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import lru_cache
-from math import ceil
+from math import ceil, log2
+from typing import Any
 
 import numpy as np
 import pywt
 import scipy.fft
+from scipy.interpolate import CubicSpline
 
 from batpam.errors import UserError
+from batpam.scalograms.settings import ScalogramSettings, hop_grid
 
-REACH = 1e-4
+SKIRT = 1e-6
 """A voice's spectrum counts as zero where it is below this share of its maximum."""
 
-BLOCK_HOPS = 512
-"""Hops that one FFT block yields, before they are rounded to a whole number of samples."""
+FASTER = 1e-3
+"""Share of the beats in a voice's power that may be faster than those its rate is chosen for."""
+
+BLOCK_SAMPLES = 36_000
+"""Samples of an FFT block, at least: its spectrum stays in the cache of a core."""
+
+MAX_STEP = 64
+"""Hops after which one begins on a sample again, at most; odder sample rates are off by half a sample at most."""
+
+BATCH_BLOCKS = 16
+"""Blocks that are read and transformed at a time."""
 
 FLOOR_DB = -200.0
 """What is written for silence, and for voices that the sample rate does not reach."""
 
-
-@dataclass(frozen=True)
-class ScalogramSettings:
-    """What a scalogram is made with.
-
-    Attributes
-    ----------
-    wavelet
-        A complex wavelet as PyWavelets names it, ``cmorB-C``, ``shanB-C`` or ``fbspM-B-C``.
-    f_min, f_max
-        Centre frequencies of the lowest and the highest voice, Hz.
-    voices
-        Number of voices, spaced evenly in the logarithm of frequency.
-    hop
-        Time that one column stands for, s.
-    """
-
-    wavelet: str = "cmor4-4"
-    f_min: float = 10_000.0
-    f_max: float = 150_000.0
-    voices: int = 96
-    hop: float = 0.0005
-
-    def frequencies(self) -> np.ndarray:
-        """Centre frequencies of the voices, shape (voices,), Hz, ascending."""
-        return np.geomspace(self.f_min, self.f_max, self.voices)
-
-
-def hop_grid(sample_rate: float, hop: float) -> Fraction:
-    """Return the samples of one hop as a fraction ``p/q``: every ``q`` hops a hop begins on a sample.
-
-    Examples
-    --------
-    >>> hop_grid(384_000, 0.0005)
-    Fraction(192, 1)
-    >>> hop_grid(441_000, 0.0005)
-    Fraction(441, 2)
-    """
-    return (Fraction(sample_rate).limit_denominator(1000) * Fraction(hop).limit_denominator(10**6)).limit_denominator(
-        4000
-    )
+Read = Callable[[int, int], np.ndarray]
 
 
 def read_power(
-    read: Callable[[int, int], np.ndarray],
-    sample_rate: float,
-    first_hop: int,
-    last_hop: int,
-    settings: ScalogramSettings,
+    read: Read, sample_rate: float, first_hop: int, last_hop: int, settings: ScalogramSettings, *, device: str = "cpu"
 ) -> np.ndarray:
     """Wavelet power of a stretch of a recording, in dB re a full-scale sine.
 
@@ -93,6 +66,8 @@ def read_power(
         The stretch, in hops since the start of the recording: ``first_hop <= hop < last_hop``.
     settings
         The transform.
+    device
+        ``cpu``: one thread, which is the caller's; else a device of torch, ``cuda``.
 
     Returns
     -------
@@ -101,18 +76,29 @@ def read_power(
         Nyquist frequency.
     """
     plan = _plan(settings, float(sample_rate))
+    engine = _engine(plan, device)
     power = np.empty((last_hop - first_hop, settings.voices), np.float32)
     done = first_hop
     while done < last_hop:
-        start = (done // plan.grid.denominator) * plan.grid.denominator
-        stop = min(start + plan.useful_hops, last_hop)
-        block = plan.power(read(*plan.span(start)))
-        power[done - first_hop : stop - first_hop] = block[done - start : stop - start]
+        start = (done // plan.step) * plan.step
+        count = min(-(-(last_hop - start) // plan.useful_hops), BATCH_BLOCKS)
+        stop = min(start + count * plan.useful_hops, last_hop)
+        begin = plan.begin(start)
+        samples = read(begin, plan.begin(start + (count - 1) * plan.useful_hops) + plan.samples)
+        offsets = [plan.begin(start + i * plan.useful_hops) - begin for i in range(count)]
+        blocks = engine([samples[offset : offset + plan.samples] for offset in offsets])
+        power[done - first_hop : stop - first_hop] = blocks.reshape(-1, settings.voices)[done - start : stop - start]
         done = stop
-    return plan.decibel(power)
+    power /= plan.reference
+    np.maximum(power, 10 ** (FLOOR_DB / 10), out=power)
+    np.log10(power, out=power)
+    power *= 10
+    return power
 
 
-def wavelet_power(samples: np.ndarray, sample_rate: float, settings: ScalogramSettings) -> np.ndarray:
+def wavelet_power(
+    samples: np.ndarray, sample_rate: float, settings: ScalogramSettings, *, device: str = "cpu"
+) -> np.ndarray:
     """Wavelet power of a whole signal, in dB re a full-scale sine; zeros are assumed on both sides of it.
 
     Parameters
@@ -134,16 +120,52 @@ def wavelet_power(samples: np.ndarray, sample_rate: float, settings: ScalogramSe
     >>> power.shape, bool(abs(settings.frequencies()[power[100].argmax()] - 45_000) < 1500)
     ((200, 96), True)
     """
-    samples = np.asarray(samples, np.float32)
-
-    def read(start: int, stop: int) -> np.ndarray:
-        return pad_read(lambda a, b: samples[a:b], len(samples), start, stop)
-
+    read = _reader(samples)
     hops = ceil(len(samples) / hop_grid(sample_rate, settings.hop))
-    return read_power(read, sample_rate, 0, hops, settings)
+    return read_power(read, sample_rate, 0, hops, settings, device=device)
 
 
-def pad_read(read: Callable[[int, int], np.ndarray], length: int, start: int, stop: int) -> np.ndarray:
+def wavelet_coefficients(samples: np.ndarray, sample_rate: float, settings: ScalogramSettings) -> np.ndarray:
+    """Complex coefficients ``W`` of a whole signal at every sample, as :func:`pywt.cwt` gives them.
+
+    For looking closely at a call: it takes 8 bytes per voice and sample, 0.4 GB for a second of the default voices.
+
+    Parameters
+    ----------
+    samples
+        Shape (n,), full scale 1; zeros are assumed on both sides of it.
+
+    Returns
+    -------
+    ndarray of shape (voices, n), complex64
+        Not divided by the full-scale reference; zero for voices above the Nyquist frequency.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> settings = ScalogramSettings(voices=8)
+    >>> w = wavelet_coefficients(np.ones(1000), 384_000, settings)
+    >>> w.shape, w.dtype
+    ((8, 1000), dtype('complex64'))
+    """
+    plan = _plan(settings, float(sample_rate))
+    read = _reader(samples)
+    guard = ceil(plan.guard * plan.grid)
+    useful = plan.samples - 2 * guard
+    out = np.zeros((settings.voices, len(samples)), np.complex64)
+    for start in range(0, len(samples), useful):
+        stop = min(start + useful, len(samples))
+        spectrum = scipy.fft.rfft(read(start - guard, start - guard + plan.samples))
+        for group in plan.groups:
+            for voice, low, gain in zip(group.voices, group.low, group.filters, strict=True):
+                width = min(len(gain), len(spectrum) - low)
+                bins = np.zeros(plan.samples, np.complex64)
+                bins[low : low + width] = spectrum[low : low + width] * gain[:width]
+                out[voice, start:stop] = scipy.fft.ifft(bins, norm="forward")[guard : guard + stop - start]
+    return out
+
+
+def pad_read(read: Read, length: int, start: int, stop: int) -> np.ndarray:
     """Samples ``start`` to ``stop - 1`` of a recording of ``length`` samples, zeros where it has none."""
     out = np.zeros(stop - start, np.float32)
     first, last = max(start, 0), min(stop, length)
@@ -152,14 +174,14 @@ def pad_read(read: Callable[[int, int], np.ndarray], length: int, start: int, st
     return out
 
 
+def _reader(samples: np.ndarray) -> Read:
+    samples = np.asarray(samples, np.float32)
+    return lambda start, stop: pad_read(lambda a, b: samples[a:b], len(samples), start, stop)
+
+
 def scale_of(frequency: np.ndarray, sample_rate: float, wavelet: str) -> np.ndarray:
     """Scale, in samples, at which a wavelet is centred on a frequency (Hz): ``C * sample_rate / frequency``."""
     return _wavelet(wavelet).center_frequency * sample_rate / np.asarray(frequency)
-
-
-@lru_cache(maxsize=16)
-def _plan(settings: ScalogramSettings, sample_rate: float) -> "_Plan":
-    return _Plan(settings, sample_rate)
 
 
 def _wavelet(name: str) -> pywt.ContinuousWavelet:
@@ -167,8 +189,8 @@ def _wavelet(name: str) -> pywt.ContinuousWavelet:
         wavelet = pywt.ContinuousWavelet(name)
     except ValueError as error:
         raise UserError(f"scalogram.wavelet: {name!r} is no wavelet; name one as PyWavelets does, cmor4-4") from error
-    if not wavelet.complex_cwt:
-        raise UserError(f"scalogram.wavelet: {name!r} is real; take a complex one (cmorB-C, shanB-C, fbspM-B-C)")
+    if not name.startswith(("cmor", "shan", "fbsp")):
+        raise UserError(f"scalogram.wavelet: {name!r} is not one of those batpam takes: cmorB-C, shanB-C, fbspM-B-C")
     return wavelet
 
 
@@ -176,7 +198,8 @@ def _wavelet(name: str) -> pywt.ContinuousWavelet:
 def _spectrum(name: str) -> tuple[np.ndarray, np.ndarray]:
     """Fourier transform of the wavelet at scale 1: frequencies (cycles per unit of time) and values.
 
-    PyWavelets' sampled wavelet is symmetric about zero, so its transform is real.
+    The wavelets are conjugate-symmetric in time, so their transforms are real. Fine enough for a cubic spline: drawn
+    with straight lines, the spectrum would have echoes of the wavelet 80 dB down in time.
     """
     psi, t = _wavelet(name).wavefun(level=14)
     step = t[1] - t[0]
@@ -187,80 +210,131 @@ def _spectrum(name: str) -> tuple[np.ndarray, np.ndarray]:
     return frequency[keep], values[keep].real
 
 
-class _Plan:
+@dataclass(frozen=True)
+class Group:
+    """Voices that share a rate.
+
+    Attributes
+    ----------
+    voices
+        Their numbers, consecutive.
+    rate
+        Coarse samples per hop.
+    low
+        First bin of each voice, shape (voices,).
+    filters
+        What the bins from ``low`` on are multiplied with, shape (voices, widest), float32; zero beyond a voice's last.
+    width
+        Bins of each voice, shape (voices,).
+    """
+
+    voices: np.ndarray
+    rate: int
+    low: np.ndarray
+    filters: np.ndarray
+    width: np.ndarray
+
+
+class Plan:
     """Everything about a transform that does not depend on the samples: block sizes, bins and filters.
 
     A block covers ``hops`` hops, of which ``guard`` at either end are spoilt by the wrap-around of the FFT.
     """
 
     def __init__(self, settings: ScalogramSettings, sample_rate: float) -> None:
-        self.grid = hop_grid(sample_rate, settings.hop)
-        hop = float(self.grid) / sample_rate
+        wavelet = _wavelet(settings.wavelet)
         frequencies = settings.frequencies()
         scales = scale_of(frequencies, sample_rate, settings.wavelet)
-        half_support = max(
-            abs(b) for b in (_wavelet(settings.wavelet).lower_bound, _wavelet(settings.wavelet).upper_bound)
-        )
-        step = self.grid.denominator
-        self.guard = _round_up(ceil(half_support * scales[0] / self.grid) + 1, step)
-        self.hops = _fast_multiple(BLOCK_HOPS + 2 * self.guard, step)
-        self.useful_hops = self.hops - 2 * self.guard
-        self.samples = int(self.hops * self.grid)
         self.voices = settings.voices
+        self.grid = hop_grid(sample_rate, settings.hop)
+        # blocks begin on whole samples: every ``step`` hops; to the nearest one where that would make them huge
+        self.step = self.grid.denominator if self.grid.denominator <= MAX_STEP else 1
+        half_support = max(-wavelet.lower_bound, wavelet.upper_bound)
+        # one hop more than the wavelet reaches, for the correction at the ends of a hop
+        self.guard = _round_up(ceil(half_support * scales[0] / self.grid) + 1, self.step)
+        least = max(ceil(BLOCK_SAMPLES / self.grid), 12 * self.guard)
+        # times a power of two, for which FFTs are fastest
+        self.hops = self.step * 2 ** ceil(log2(least / self.step))
+        self.useful_hops = self.hops - 2 * self.guard
+        self.samples = round(self.hops * self.grid)
         axis, values = _spectrum(settings.wavelet)
-        peak = np.abs(values).max()
-        occupied = axis[np.abs(values) > REACH * peak]
+        spectrum = CubicSpline(axis, values)
         # power of a full-scale sine at the centre of a voice: half its amplitude lies at the positive frequency
-        self._reference = scales * (peak / 2) ** 2
-        self._groups: list[tuple[np.ndarray, int, np.ndarray, np.ndarray]] = []
-        by_rate: dict[int, list[int]] = {}
-        for voice in np.flatnonzero(frequencies < sample_rate / 2).tolist():
-            bandwidth = (occupied[-1] - occupied[0]) / scales[voice] * sample_rate
-            by_rate.setdefault(_fast_multiple(ceil(bandwidth * hop), 1), []).append(voice)
-        for rate, members in by_rate.items():
-            size = self.hops * rate
-            # instants of the coarse samples: the middles of rate equal parts of a hop, against the middles of its samples
-            shift = (float(self.grid) / rate - 1) / 2
-            bins = np.empty((len(members), size), np.int64)
-            filters = np.zeros((len(members), size), np.complex64)
-            for row, voice in enumerate(members):
-                low = ceil(occupied[0] / scales[voice] * self.samples)
-                k = low + np.arange(size)
-                f = k / self.samples
-                gain = np.interp(f * scales[voice], axis, values, left=0, right=0)
-                gain[(f < 0) | (f > 0.5)] = 0
-                bins[row] = np.clip(k, 0, self.samples // 2)
-                filters[row] = np.sqrt(scales[voice]) * gain * np.exp(2j * np.pi * f * shift) / self.samples * size
-            self._groups.append((np.array(members), rate, bins, filters))
+        self.reference = (scales * (spectrum(wavelet.center_frequency) / 2) ** 2).astype(np.float32)
+        reached = np.flatnonzero(frequencies < sample_rate / 2)
+        rates = _rates(axis, values, scales[reached], float(self.grid))
+        skirts = axis[np.abs(values) > SKIRT * np.abs(values).max()][[0, -1]]
+        self.groups = [
+            self._group(reached[rates == rate], int(rate), scales, skirts, spectrum) for rate in np.unique(rates)
+        ]
 
-    def span(self, first_hop: int) -> tuple[int, int]:
-        """Samples that a block needs whose first useful hop is ``first_hop``."""
-        start = int((first_hop - self.guard) * self.grid)
-        return start, start + self.samples
+    def _group(
+        self, voices: np.ndarray, rate: int, scales: np.ndarray, skirts: np.ndarray, spectrum: CubicSpline
+    ) -> Group:
+        low = np.ceil(skirts[0] / scales[voices] * self.samples).astype(np.int64)
+        high = np.minimum(skirts[1] / scales[voices] * self.samples, self.samples // 2).astype(np.int64)
+        width = high - low + 1
+        filters = np.zeros((len(voices), width.max()), np.float32)
+        for row, voice in enumerate(voices):
+            f = np.arange(low[row], high[row] + 1) / self.samples
+            filters[row, : width[row]] = np.sqrt(scales[voice]) * spectrum(f * scales[voice]) / self.samples
+        return Group(voices, rate, low, filters, width)
 
-    def power(self, block: np.ndarray) -> np.ndarray:
-        """Pooled power ``|W|**2`` of the useful hops of a block, shape (useful_hops, voices)."""
-        spectrum = scipy.fft.rfft(np.asarray(block, np.float32))
-        out = np.zeros((self.hops, self.voices), np.float32)
-        for members, rate, bins, filters in self._groups:
-            w = scipy.fft.ifft(spectrum[bins] * filters, axis=1, overwrite_x=True)
-            squared = w.real**2 + w.imag**2
-            out[:, members] = squared.reshape(len(members), self.hops, rate).mean(axis=2).T
-        return out[self.guard : self.guard + self.useful_hops]
+    def begin(self, first_hop: int) -> int:
+        """First sample of the block whose useful hops begin with ``first_hop``."""
+        return round((first_hop - self.guard) * self.grid)
 
-    def decibel(self, power: np.ndarray) -> np.ndarray:
-        """Power in dB re a full-scale sine, in place."""
-        power /= self._reference.astype(np.float32)
-        np.maximum(power, 10 ** (FLOOR_DB / 10), out=power)
-        np.log10(power, out=power)
-        power *= 10
-        return power
+    def lag(self, rate: int) -> float:
+        """How far a hop's end lies before its first coarse sample, in coarse samples: half a sample.
+
+        A hop's samples stand for the time from half a sample before the first to half a sample after the last.
+        """
+        return 0.5 * rate / float(self.grid)
+
+
+def _rates(axis: np.ndarray, values: np.ndarray, scales: np.ndarray, hop: float) -> np.ndarray:
+    """Coarse samples per hop for each voice.
+
+    The power of noise in a voice beats with the autocorrelation of the voice's energy spectrum. What is sampled at a
+    rate ``R`` takes a beat at ``R - f`` for one at ``f``, so the rate must stay clear of the beats that there are, and
+    by two hop rates, within which a mean over a hop lets them pass.
+
+    Parameters
+    ----------
+    axis, values
+        Spectrum of the wavelet at scale 1.
+    scales, hop
+        In samples.
+    """
+    energy = values**2
+    beats = scipy.fft.irfft(np.abs(scipy.fft.rfft(energy, 2 * len(energy))) ** 2)[: len(energy)].cumsum()
+    fastest = axis[np.searchsorted(beats, (1 - FASTER) * beats[-1])] - axis[0]
+    least = 5 / 3 * fastest / scales * hop + 2
+    # 2**k and 5 * 2**k: FFTs of sizes with a factor of 3 take longer than those of the next size without
+    power = 2 ** np.ceil(np.log2(np.maximum(least, 4))).astype(np.int64)
+    five = power // 8 * 5
+    return np.where(least <= five, five, power)
+
+
+@lru_cache(maxsize=16)
+def _plan(settings: ScalogramSettings, sample_rate: float) -> Plan:
+    return Plan(settings, sample_rate)
+
+
+_engines = threading.local()
+
+
+def _engine(plan: Plan, device: str) -> Any:
+    """The engine of this thread; engines own buffers, so threads do not share them."""
+    known = _engines.__dict__.setdefault("known", {})
+    if (plan, device) not in known:
+        from batpam.scalograms.engines import CpuEngine, TorchEngine
+
+        if len(known) >= 16:
+            known.clear()
+        known[plan, device] = CpuEngine(plan) if device == "cpu" else TorchEngine(plan, device)
+    return known[plan, device]
 
 
 def _round_up(value: int, step: int) -> int:
     return -(-value // step) * step
-
-
-def _fast_multiple(value: int, step: int) -> int:
-    """Smallest multiple of ``step`` that is at least ``value`` and ``step`` times a 5-smooth number."""
-    return step * scipy.fft.next_fast_len(-(-value // step), real=True)

@@ -18,7 +18,7 @@ import scipy.ndimage
 from batpam.errors import AudioError
 from batpam.progress import Progress
 from batpam.recordings.audio import open_recording
-from batpam.scalograms.transform import hop_grid
+from batpam.scalograms.settings import hop_grid
 from batpam.tables import COVERAGE, SEGMENTS, provenance, read_table, write_table
 
 CHUNK_S = 2.0

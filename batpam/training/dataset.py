@@ -10,8 +10,8 @@ import torch
 from torch.utils.data import Dataset
 
 from batpam.models.network import EXTENTS, TIME_STRIDE, VOICE_STRIDE
+from batpam.scalograms.settings import ScalogramSettings
 from batpam.scalograms.shards import from_bytes, to_bytes
-from batpam.scalograms.transform import ScalogramSettings
 from batpam.simulate.soundscapes import Heard
 from batpam.training.examples import FAINT_SNR, ExampleCalls, simulate_example
 

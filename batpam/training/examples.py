@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from batpam.scalograms.transform import FLOOR_DB, ScalogramSettings, wavelet_power
+from batpam.scalograms.settings import ScalogramSettings
+from batpam.scalograms.transform import FLOOR_DB, wavelet_power
 from batpam.simulate import soundscapes
 from batpam.simulate.calls import call_sequence
 from batpam.simulate.soundscapes import Flight, Heard, Recorder, hear_call

@@ -24,7 +24,7 @@ from batpam.models.decode import decode
 from batpam.models.files import ModelCard, Taxon, write_model
 from batpam.models.network import TIME_STRIDE, CallNetwork, NetworkSettings, Prediction
 from batpam.progress import Progress
-from batpam.scalograms.transform import ScalogramSettings
+from batpam.scalograms.settings import ScalogramSettings
 from batpam.simulate.calls import species_names
 from batpam.training.dataset import CallDataset, Examples, simulate_examples, to_row
 from batpam.training.examples import FAINT_SNR

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from batpam.config import Config, check_config, known_keys, read_config
 from batpam.errors import UserError
-from batpam.scalograms.transform import ScalogramSettings
+from batpam.scalograms.settings import ScalogramSettings
 from batpam.survey import sites_of_folder
 
 REGENERATE = (

@@ -21,8 +21,8 @@ from batpam import tables
 from batpam.config import Config, check_config, known_keys
 from batpam.recordings.index import index
 from batpam.recordings.ledger import REASONS
+from batpam.scalograms.settings import ScalogramSettings
 from batpam.scalograms.shards import scalogram
-from batpam.scalograms.transform import ScalogramSettings
 from batpam.survey import SUFFIXES, Deployment, read_sites
 from batpam.tables import MANIFEST, SEGMENTS, write_table
 

@@ -13,7 +13,7 @@ from batpam.models.files import ModelCard, Taxon
 from batpam.models.network import NetworkSettings
 from batpam.reports.figures import taxon_styles
 from batpam.reports.pages import report_site, report_survey
-from batpam.scalograms.transform import ScalogramSettings
+from batpam.scalograms.settings import ScalogramSettings
 from batpam.survey import Deployment
 from batpam.tables import ACTIVITY, LEDGER, NIGHTS, PASSES, provenance, write_table
 

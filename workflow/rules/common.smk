@@ -12,7 +12,7 @@ STAGE_VERSIONS = {
     "simulate": 1,
     "index": 1,
     "segment": 1,
-    "scalogram": 1,
+    "scalogram": 2,
     "detect": 1,
     "ledger": 1,
     "activity": 1,

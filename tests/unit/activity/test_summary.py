@@ -13,7 +13,7 @@ from batpam.activity.summary import activity, count_activity, gather
 from batpam.activity.sun import sun_times
 from batpam.models.files import ModelCard, Taxon
 from batpam.models.network import NetworkSettings
-from batpam.scalograms.transform import ScalogramSettings
+from batpam.scalograms.settings import ScalogramSettings
 from batpam.survey import Deployment
 from batpam.tables import (
     ACTIVITY,

@@ -16,7 +16,7 @@ from batpam.models.files import (
     write_model,
 )
 from batpam.models.network import CallNetwork, NetworkSettings
-from batpam.scalograms.transform import ScalogramSettings
+from batpam.scalograms.settings import ScalogramSettings
 from batpam.simulate.calls import species_names
 
 CARD = ModelCard(

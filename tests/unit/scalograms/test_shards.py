@@ -4,8 +4,9 @@ import pandas as pd
 import pytest
 
 from batpam.errors import UserError
+from batpam.scalograms.settings import ScalogramSettings
 from batpam.scalograms.shards import Shard, from_bytes, scalogram, to_bytes
-from batpam.scalograms.transform import ScalogramSettings, wavelet_power
+from batpam.scalograms.transform import wavelet_power
 from batpam.simulate.survey import write_wav
 from batpam.tables import MANIFEST, SEGMENTS, write_table
 

@@ -6,7 +6,7 @@ from batpam.errors import UserError
 from batpam.models.decode import decode
 from batpam.models.files import Taxon, load_model
 from batpam.models.network import Prediction
-from batpam.scalograms.transform import ScalogramSettings
+from batpam.scalograms.settings import ScalogramSettings
 from batpam.training.dataset import CallDataset, simulate_examples
 from batpam.training.examples import FAINT_SNR, simulate_example
 from batpam.training.fit import TrainingSettings, call_losses, train
