@@ -20,6 +20,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
+ConfigFile = Annotated[Path, typer.Option(help="Configuration file.")]
 Sites = Annotated[Path | None, typer.Option(help="Site sheet (tab-separated).")]
 Folder = Annotated[Path | None, typer.Option(help="Instead: a folder with a sub-folder per site.")]
 Zone = Annotated[str, typer.Option(help="IANA time zone of the sites of --recordings.")]
@@ -32,6 +33,7 @@ Wavelet = Annotated[str, typer.Option(help="Complex wavelet as PyWavelets names 
 FMin = Annotated[float, typer.Option(help="Centre of the lowest voice, Hz.")]
 FMax = Annotated[float, typer.Option(help="Centre of the highest voice, Hz.")]
 Voices = Annotated[int, typer.Option(help="Number of voices.")]
+Spacing = Annotated[str, typer.Option(help="log or linear: what the voices are spaced evenly in.")]
 Hop = Annotated[float, typer.Option(help="Time that power is pooled over, s.")]
 
 
@@ -75,6 +77,20 @@ def _deployments(sites: Path | None, recordings: Path | None, timezone: str) -> 
     return read_sites(sites)
 
 
+def _survey(settings: Any) -> tuple[Path, Any]:
+    """Model and deployments that the settings name, the model checked."""
+    from batpam.config import scalogram_settings
+    from batpam.models.files import check_model, shipped_model
+
+    model = Path(settings.detect.model) if settings.detect.model else shipped_model()
+    check_model(model, scalogram_settings(settings))
+    return model, _deployments(
+        None if settings.recordings else Path(settings.sites),
+        Path(settings.recordings) if settings.recordings else None,
+        settings.timezone,
+    )
+
+
 def _hold_to_limits(**sections: dict[str, Any]) -> Any:
     """Hold the options of a stage to the limits of the configuration; gives the settings."""
     from batpam.config import check_config
@@ -90,7 +106,7 @@ def _transform(**options: Any) -> Any:
 
 @app.command(epilog=_example("batpam check --config config/config.yaml"))
 def check(
-    config: Annotated[Path, typer.Option(help="Configuration file.")] = Path("config/config.yaml"),
+    config: ConfigFile = Path("config/config.yaml"),
     override: Annotated[str, typer.Option(help="Settings as JSON, instead of the file.")] = "",
     demo: Annotated[str, typer.Option(help="A folder of recordings that may be missing: the workflow makes it.")] = "",
 ) -> None:
@@ -98,18 +114,12 @@ def check(
     import json
     from dataclasses import asdict
 
-    from batpam.config import check_config, read_config, scalogram_settings
-    from batpam.models.files import check_model, model_hash, shipped_model
+    from batpam.config import check_config, read_config
+    from batpam.models.files import model_hash
     from batpam.recordings.index import check_any, folders_of
 
     settings = check_config(json.loads(override)) if override else read_config(config)
-    model = Path(settings.detect.model) if settings.detect.model else shipped_model()
-    check_model(model, scalogram_settings(settings))
-    deployments = _deployments(
-        None if settings.recordings else Path(settings.sites),
-        Path(settings.recordings) if settings.recordings else None,
-        settings.timezone,
-    )
+    model, deployments = _survey(settings)
     folders = {d.recordings: folders_of(d, may_miss=demo) for d in deployments}
     there = [d for d in deployments if all(Path(folder).exists() for folder in folders[d.recordings])]
     if len(there) == len(deployments):
@@ -121,6 +131,33 @@ def check(
         "model_hash": model_hash(model),
     }
     print(json.dumps(checked))
+
+
+@app.command(epilog=_example("batpam plan --cores 8"))
+def plan(
+    config: ConfigFile = Path("config/config.yaml"),
+    cores: Annotated[
+        int | None, typer.Option(min=1, help="Cores of the run.", show_default="all of this machine")
+    ] = None,
+    results: Annotated[Path, typer.Option(help="Folder that the results will lie in.")] = Path("results"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Say what a run would take before it starts: audio, files, shards, jobs, disk and time.
+
+    Reads the headers of all recordings, and runs the stages on up to a minute of audio in a temporary folder.
+
+    Exit status 3 when the disk of the results is too small.
+    """
+    from batpam.config import read_config
+    from batpam.plan import plan as run
+    from batpam.plan import show
+
+    settings = read_config(config)
+    model, deployments = _survey(settings)
+    found = run(settings, deployments, model, cores=cores, results=results)
+    show(found, as_json=as_json)
+    if found.bytes_missing:
+        raise typer.Exit(3)
 
 
 @app.command(epilog=_example("batpam simulate --output results/demo"))
@@ -186,13 +223,14 @@ def scalogram(
     f_min: FMin = 10_000.0,
     f_max: FMax = 150_000.0,
     voices: Voices = 96,
+    spacing: Spacing = "log",
     hop: Hop = 0.0005,
     workers: Workers = 1,
 ) -> None:
     """Compute the wavelet scalograms of a shard's segments into one HDF5 file."""
     from batpam.scalograms.shards import scalogram as run
 
-    settings = _transform(wavelet=wavelet, f_min=f_min, f_max=f_max, voices=voices, hop=hop)
+    settings = _transform(wavelet=wavelet, f_min=f_min, f_max=f_max, voices=voices, spacing=spacing, hop=hop)
     run(manifest, segments, output, settings=settings, workers=workers)
 
 
@@ -329,6 +367,7 @@ def train(
     f_min: FMin = 10_000.0,
     f_max: FMax = 150_000.0,
     voices: Voices = 96,
+    spacing: Spacing = "log",
     hop: Hop = 0.0005,
     device: Device = "auto",
     workers: Workers = 1,
@@ -340,7 +379,7 @@ def train(
 
     settings = TrainingSettings(examples=examples, epochs=epochs, width=width, seed=seed)
     card = run(
-        read_taxa(taxa), _transform(wavelet=wavelet, f_min=f_min, f_max=f_max, voices=voices, hop=hop), settings, output,
+        read_taxa(taxa), _transform(wavelet=wavelet, f_min=f_min, f_max=f_max, voices=voices, spacing=spacing, hop=hop), settings, output,
         device=_hold_to_limits(detect={"device": device}).detect.device,
         workers=workers,
     )  # fmt: skip

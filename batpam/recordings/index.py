@@ -58,6 +58,18 @@ def index(
     UserError
         A folder is missing or there is no recording at all.
     """
+    table = list_recordings(deployments, shard_hours=shard_hours, min_sample_rate=min_sample_rate, workers=workers)
+    _write(table, sorted({d.site for d in deployments}), output, shard_hours, min_sample_rate)
+    return table
+
+
+def list_recordings(
+    deployments: Sequence[Deployment], *, shard_hours: float, min_sample_rate: float, workers: int = 1
+) -> pd.DataFrame:
+    """Find and describe the recordings of a survey, with the shards they belong to, and write nothing.
+
+    Parameters, table and errors are those of :func:`index`.
+    """
     check_any(deployments)
     found = [(deployment, path) for deployment in deployments for path in find_recordings(deployment)]
     _check_found_once(found)
@@ -70,9 +82,7 @@ def index(
             progress.at(len(rows))
     table = pd.DataFrame(rows, columns=RECORDINGS.names)
     table["shard"] = assign_shards(table, {d.site: d.timezone for d in deployments}, shard_hours)
-    table = table.sort_values(["site", "recorder", "path"], ignore_index=True)
-    _write(table, sorted({d.site for d in deployments}), output, shard_hours, min_sample_rate)
-    return table
+    return table.sort_values(["site", "recorder", "path"], ignore_index=True)
 
 
 def folders_of(deployment: Deployment, *, may_miss: str = "") -> list[str]:

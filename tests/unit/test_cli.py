@@ -26,7 +26,7 @@ def test_help_lists_every_stage_and_loads_nothing_heavy():
 
 
 def test_every_command_has_help_with_an_example():
-    for stage in [*STAGE_VERSIONS, "gather", "export", "check"]:
+    for stage in [*STAGE_VERSIONS, "gather", "export", "check", "plan"]:
         result = batpam(stage, "--help")
         assert result.returncode == 0 and "Example: batpam" in " ".join(result.stdout.split())
 
@@ -39,6 +39,7 @@ def test_every_command_has_help_with_an_example():
         (["index", "--output", "x", "--sites", "nowhere.tsv"], "nowhere.tsv"),
         (["check", "--config", "nowhere.yaml"], "nowhere.yaml"),
         (["check", "--override", '{"bogus": 1}'], "bogus"),
+        (["plan", "--config", "nowhere.yaml"], "nowhere.yaml"),
         (["segment", "--manifest", "m", "--output", "s", "--coverage", "c"], "m: no such table"),
         (["detect", "--shard", "x", "--manifest", "m", "--output", "o", "--model", "n.safetensors"], "n.json"),
         (["check", "--override", '{"detect": {"model": "m.json"}, "recordings": "."}'], "detect.model"),
