@@ -141,16 +141,22 @@ class Recording:
         out = np.zeros(stop - start, np.float32)
         first, last = max(start, 0), min(stop, self.samples)
         if first < last:
+            whole = self._file.subtype == "PCM_16"  # libsndfile is slow at making floats of them
             try:
-                self._file.seek(first)
-                block = self._file.read(last - first, dtype="float32", always_2d=True)
+                if self._file.tell() != first:
+                    self._file.seek(first)
+                block = self._file.read(last - first, dtype="int16" if whole else "float32", always_2d=True)
             except (soundfile.LibsndfileError, OSError) as error:
                 raise AudioError(f"cannot be decoded after sample {first}: {error}") from error
             if len(block) < last - first:
                 raise AudioError(f"ends at sample {first + len(block)} of {self.samples}")
-            out[first - start : last - start] = np.clip(
-                np.nan_to_num(block[:, self._channel - 1], posinf=0, neginf=0), -LOUDEST, LOUDEST
-            )
+            samples, inside = block[:, self._channel - 1], out[first - start : last - start]
+            if whole:
+                np.multiply(samples, np.float32(1 / 32768), out=inside)
+            elif self._file.subtype in ("FLOAT", "DOUBLE"):
+                inside[:] = np.clip(np.nan_to_num(samples, posinf=0, neginf=0), -LOUDEST, LOUDEST)
+            else:
+                inside[:] = samples
         return out
 
 
