@@ -225,13 +225,15 @@ def scalogram(
     voices: Voices = 96,
     spacing: Spacing = "log",
     hop: Hop = 0.0005,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     workers: Workers = 1,
 ) -> None:
     """Compute the wavelet scalograms of a shard's segments into one HDF5 file."""
     from batpam.scalograms.shards import scalogram as run
 
     settings = _transform(wavelet=wavelet, f_min=f_min, f_max=f_max, voices=voices, spacing=spacing, hop=hop)
-    run(manifest, segments, output, settings=settings, workers=workers)
+    _hold_to_limits(scalogram={"device": device})
+    run(manifest, segments, output, settings=settings, device=device, workers=workers)
 
 
 @app.command(epilog=_example("batpam detect --shard shard.h5 --manifest M.parquet --output calls.parquet"))

@@ -53,6 +53,8 @@ class ScalogramConfig(_Section):
     )
     hop: float = Field(_DEFAULT.hop, ge=1e-5, le=0.1, description="Time that power is pooled over, s.")
 
+    device: Literal["cpu", "cuda"] = Field("cpu", description="Where the transform runs.")
+
     @model_validator(mode="after")
     def _ordered(self) -> "ScalogramConfig":
         if self.f_min >= self.f_max:
@@ -150,7 +152,7 @@ def check_config(raw: dict[str, Any], where: str = "configuration") -> Config:
 
 def scalogram_settings(config: Config) -> ScalogramSettings:
     """Transform that the settings ask for."""
-    return ScalogramSettings(**config.scalogram.model_dump())
+    return ScalogramSettings(**config.scalogram.model_dump(exclude={"device"}))
 
 
 def known_keys() -> list[str]:

@@ -42,7 +42,17 @@ class CpuEngine:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._block = pyfftw.empty_aligned(plan.samples, np.float32)
-        self._spectrum = pyfftw.empty_aligned(plan.samples // 2 + 1, np.complex64)
+        # room for the mirror images on either side; the middle stays aligned
+        bins = plan.samples // 2 + 1
+        before = -8 * (min(0, *(int(group.low.min()) for group in plan.groups)) // 8)
+        after = max(bins, *(int((group.low + group.width).max()) for group in plan.groups)) - bins
+        self._extended = pyfftw.empty_aligned(before + bins + after, np.complex64)
+        self._spectrum = self._extended[before : before + bins]
+        self._before, self._mirrored = (
+            before,
+            np.r_[before:0:-1, plan.samples - bins : plan.samples - bins - after : -1],
+        )
+        self._outside = np.r_[:before, before + bins : before + bins + after]
         self._batches = []
         most = max((group.rate for group in plan.groups), default=1) * plan.hops + 8
         self._scratch = [np.empty(most, np.float32) for _ in range(3)]
@@ -63,8 +73,9 @@ class CpuEngine:
         for block, power in zip(blocks, out, strict=True):
             self._block[:] = block
             self._forward.execute()
+            self._extended[self._outside] = self._spectrum[self._mirrored].conj()
             for group, part, bins, coarse, inverse in self._batches:
-                _fold(self._spectrum, group.low[part], group.width[part], group.filters[part], bins)
+                _fold(self._extended, group.low[part] + self._before, group.width[part], group.filters[part], bins)
                 inverse.execute()
                 _pool(
                     coarse, group.rate, plan.guard * group.rate, plan.lag(group.rate), *self._scratch,
@@ -154,7 +165,7 @@ class TorchEngine:
             folds = -(-group.filters.shape[1] // size)
             filters = np.zeros((len(group.voices), folds * size), np.float32)
             filters[:, : group.filters.shape[1]] = group.filters
-            bins = np.minimum(group.low[:, None] + np.arange(folds * size), plan.samples // 2)
+            bins = (group.low[:, None] + np.arange(folds * size)) % plan.samples
             self._groups.append((group, folds, torch.from_numpy(bins).to(device), torch.from_numpy(filters).to(device)))
 
     def __call__(self, blocks: list[np.ndarray]) -> np.ndarray:
@@ -163,7 +174,7 @@ class TorchEngine:
 
         plan = self._plan
         out = torch.zeros((len(blocks), plan.useful_hops, plan.voices), device=self._device)
-        spectrum = torch.fft.rfft(torch.from_numpy(np.stack(blocks)).to(self._device))
+        spectrum = torch.fft.fft(torch.from_numpy(np.stack(blocks)).to(self._device))
         for group, folds, bins, filters in self._groups:
             coarse = (spectrum[:, bins] * filters).unflatten(2, (folds, -1)).sum(2)
             w = torch.fft.ifft(coarse, norm="forward")

@@ -1,8 +1,9 @@
 """The continuous wavelet transform, pooled to a hop.
 
 The transform is that of :func:`pywt.cwt`: ``W(s, b) = s**-0.5 * sum_n x[n] conj(psi((n - b) / s))`` with the scale
-``s`` in samples and the wavelet taken from :class:`pywt.ContinuousWavelet`; of the spectrum of ``x`` the positive
-frequencies count. Power is the mean of ``|W|**2`` over the samples of a hop.
+``s`` in samples and the wavelet taken from :class:`pywt.ContinuousWavelet`. Power is the mean of ``|W|**2`` over the
+samples of a hop. A sum over samples means that near the Nyquist frequency a voice also hears the mirror image of what
+lies beyond it, as the samples themselves do; cutting its spectrum off there instead would make it ring on for ever.
 
 It is computed in the frequency domain, block by block: one real FFT of a block, and for each voice an inverse FFT of
 only those bins that the voice occupies, at a rate that is a whole multiple ``r`` of the hop rate. That rate is lower
@@ -155,12 +156,12 @@ def wavelet_coefficients(samples: np.ndarray, sample_rate: float, settings: Scal
     out = np.zeros((settings.voices, len(samples)), np.complex64)
     for start in range(0, len(samples), useful):
         stop = min(start + useful, len(samples))
-        spectrum = scipy.fft.rfft(read(start - guard, start - guard + plan.samples))
+        spectrum = scipy.fft.fft(read(start - guard, start - guard + plan.samples))
         for group in plan.groups:
             for voice, low, gain in zip(group.voices, group.low, group.filters, strict=True):
-                width = min(len(gain), len(spectrum) - low)
                 bins = np.zeros(plan.samples, np.complex64)
-                bins[low : low + width] = spectrum[low : low + width] * gain[:width]
+                np.add.at(bins, (low + np.arange(len(gain))) % plan.samples, gain)
+                bins *= spectrum
                 out[voice, start:stop] = scipy.fft.ifft(bins, norm="forward")[guard : guard + stop - start]
     return out
 
@@ -204,10 +205,9 @@ def _spectrum(name: str) -> tuple[np.ndarray, np.ndarray]:
     psi, t = _wavelet(name).wavefun(level=14)
     step = t[1] - t[0]
     length = scipy.fft.next_fast_len(16 * len(psi))
-    frequency = scipy.fft.fftfreq(length, step)
-    values = scipy.fft.fft(psi, length) * step * np.exp(-2j * np.pi * frequency * t[0])
-    keep = slice(0, length // 2)
-    return frequency[keep], values[keep].real
+    frequency = scipy.fft.fftshift(scipy.fft.fftfreq(length, step))
+    values = scipy.fft.fftshift(scipy.fft.fft(psi, length)) * step * np.exp(-2j * np.pi * frequency * t[0])
+    return frequency, values.real
 
 
 @dataclass(frozen=True)
@@ -221,7 +221,7 @@ class Group:
     rate
         Coarse samples per hop.
     low
-        First bin of each voice, shape (voices,).
+        First bin of each voice, shape (voices,); below 0 and above half the block the spectrum goes on as its mirror image.
     filters
         What the bins from ``low`` on are multiplied with, shape (voices, widest), float32; zero beyond a voice's last.
     width
@@ -271,8 +271,9 @@ class Plan:
     def _group(
         self, voices: np.ndarray, rate: int, scales: np.ndarray, skirts: np.ndarray, spectrum: CubicSpline
     ) -> Group:
-        low = np.ceil(skirts[0] / scales[voices] * self.samples).astype(np.int64)
-        high = np.minimum(skirts[1] / scales[voices] * self.samples, self.samples // 2).astype(np.int64)
+        # from half the sample rate below zero to half of it above the Nyquist frequency, should a wavelet be so wide
+        low = np.ceil(np.maximum(skirts[0] / scales[voices], -0.49) * self.samples).astype(np.int64)
+        high = (np.minimum(skirts[1] / scales[voices], 0.99) * self.samples).astype(np.int64)
         width = high - low + 1
         filters = np.zeros((len(voices), width.max()), np.float32)
         for row, voice in enumerate(voices):

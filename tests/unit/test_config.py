@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from batpam.config import Config, check_config, known_keys, read_config
+from batpam.config import Config, check_config, known_keys, read_config, scalogram_settings
 from batpam.errors import UserError
 from batpam.scalograms.settings import ScalogramSettings
 from batpam.survey import sites_of_folder
@@ -53,7 +53,7 @@ def test_every_setting_says_what_it_is() -> None:
 
 
 def test_scalogram_defaults_are_those_of_the_transform() -> None:
-    assert ScalogramSettings(**Config().scalogram.model_dump()) == ScalogramSettings()
+    assert scalogram_settings(Config()) == ScalogramSettings()
 
 
 def test_shipped_configuration_is_valid(repository: Path) -> None:

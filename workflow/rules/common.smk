@@ -140,5 +140,5 @@ def get_site_table(wildcards):
     return f"results/index/sites/{wildcards.site}.parquet"
 
 
-def get_gpus(wildcards):
-    return 1 if SETTINGS["detect"]["device"] == "cuda" else 0
+def count_gpus(stage):
+    return 1 if SETTINGS[stage]["device"] == "cuda" else 0

@@ -15,7 +15,7 @@ rule detect_calls:
     resources:
         mem_mb=3000,
         runtime="8h",
-        gpu=get_gpus,
+        gpu=count_gpus("detect"),
     params:
         model=get_model_option,
         model_hash=MODEL_HASH,

@@ -14,6 +14,7 @@ rule compute_scalograms:
     resources:
         mem_mb=2000,
         runtime="8h",
+        gpu=count_gpus("scalogram"),
     params:
         settings=format_options(**SETTINGS["scalogram"]),
         version=STAGE_VERSIONS["scalogram"],

@@ -15,7 +15,7 @@ rule train_model:
     resources:
         mem_mb=8000,
         runtime="12h",
-        gpu=get_gpus,
+        gpu=count_gpus("detect"),
     params:
         device=SETTINGS["detect"]["device"],
         settings=format_options(**SETTINGS["scalogram"]),

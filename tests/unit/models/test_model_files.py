@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 
-from batpam.config import Config
+from batpam.config import Config, scalogram_settings
 from batpam.errors import UserError
 from batpam.models.files import (
     ModelCard,
@@ -73,7 +73,7 @@ def test_weights_of_another_network_are_refused(small_model):
 
 def test_shipped_model_fits_the_default_settings():
     card = read_card(shipped_model())
-    assert ScalogramSettings(**Config().scalogram.model_dump()) == card.scalogram
+    assert scalogram_settings(Config()) == card.scalogram
     assert shipped_model().stat().st_size <= 5_000_000
     assert {taxon.code for taxon in card.taxa} <= set(species_names())
 

@@ -23,8 +23,6 @@ from batpam.scalograms.transform import (
 )
 
 SMALL = ScalogramSettings(voices=24)
-CLEAR_OF_NYQUIST = ScalogramSettings(voices=24, f_max=100_000)
-"""A voice whose spectrum the Nyquist frequency cuts off rings on, 100 dB down: more than rounding."""
 RATE = 384_000
 SIGNALS = ("noise", "calls", "a quiet call beside a loud one")
 
@@ -57,23 +55,25 @@ def spectrum_of(wavelet):
     """Spectrum at scale 1 on so fine an axis that straight lines between its points do."""
     psi, t = pywt.ContinuousWavelet(wavelet).wavefun(level=13)
     step, length = t[1] - t[0], 1 << 22
-    f = scipy.fft.fftfreq(length, step)
-    spectrum = (scipy.fft.fft(psi, length) * step * np.exp(-2j * np.pi * f * t[0])).real
-    keep = (f > 0) & (f < 40)
+    f = scipy.fft.fftshift(scipy.fft.fftfreq(length, step))
+    spectrum = (scipy.fft.fftshift(scipy.fft.fft(psi, length)) * step * np.exp(-2j * np.pi * f * t[0])).real
+    keep = np.abs(f) < 40
     return f[keep], spectrum[keep]
 
 
 def coefficients_in_float64(samples, rate, transform):
-    """The transform at every sample, float64, over the whole signal at once: FFT, wavelet's spectrum, inverse FFT."""
+    """The transform at every sample, float64, over the whole signal at once: FFT, wavelet's spectrum, inverse FFT.
+
+    The sum over samples makes the wavelet's spectrum repeat itself with the sample rate.
+    """
     wavelet = pywt.ContinuousWavelet(transform.wavelet)
     axis, spectrum = spectrum_of(transform.wavelet)
     scales = scale_of(transform.frequencies(), rate, transform.wavelet)
     length = scipy.fft.next_fast_len(len(samples) + int(2 * wavelet.upper_bound * scales[0]))
     x = scipy.fft.fft(samples.astype(float), length)
     k = scipy.fft.fftfreq(length)
-    x[k < 0] = 0
     for scale in scales:
-        gain = np.interp(k * scale, axis, spectrum)
+        gain = sum(np.interp((k + repeat) * scale, axis, spectrum, left=0, right=0) for repeat in (-1, 0, 1, 2))
         yield np.sqrt(scale) * scipy.fft.ifft(x * gain)[: len(samples)]
 
 
@@ -106,7 +106,7 @@ def test_pooled_power_is_that_of_the_transform_in_float64(signal, wavelet, hop):
     assert relative_error(found, wanted) < 2e-3
     # only where there is sound: of what a loud call leaves of a far frequency, float32 keeps 100 dB
     sound = wanted > 1e-8 * wanted.max()
-    assert np.median(np.abs(10 * np.log10(found[sound] / wanted[sound]))) < 0.02
+    assert np.median(np.abs(10 * np.log10(found[sound] / wanted[sound]))) < 0.03
     if signal == "noise":  # every voice has as much in it
         assert relative_error(found, wanted, axis=0).max() < 6e-3
         assert np.median(np.abs(10 * np.log10(found / wanted)), axis=0).max() < 0.03
@@ -144,7 +144,7 @@ def test_complex_coefficients_are_those_of_the_transform_in_float64(wavelet):
     samples = make_signal("calls", 50_001)
     wanted = np.array(list(coefficients_in_float64(samples, RATE, transform)))
     found = wavelet_coefficients(samples, RATE, transform)
-    assert relative_error(found, wanted) < 1e-5
+    assert relative_error(found, wanted) < 5e-5
 
 
 @pytest.mark.parametrize("rate", [RATE, 441_000])
@@ -189,16 +189,16 @@ def test_a_stretch_is_the_same_wherever_it_is_cut(first, length, rate):
     def read(start, stop):
         return pad_read(lambda a, b: samples[a:b], len(samples), start, stop)
 
-    whole = wavelet_power(samples, rate, CLEAR_OF_NYQUIST)
+    whole = wavelet_power(samples, rate, SMALL)
     last = min(first + length, len(whole))
-    part = read_power(read, rate, first, last, CLEAR_OF_NYQUIST)
+    part = read_power(read, rate, first, last, SMALL)
     assert_equal_to_rounding(part, whole[first:last], 10 ** (whole.max() / 10))
 
 
 @pytest.mark.parametrize("samples_of_block", [100_000, 400_000])
 @pytest.mark.parametrize("wavelet", ["cmor4-4", "cmor1.5-1.0", "fbsp2-0.5-4"])
 def test_the_length_of_a_block_does_not_matter(samples_of_block, wavelet, monkeypatch):
-    transform = replace(CLEAR_OF_NYQUIST, wavelet=wavelet, f_max=90_000)
+    transform = replace(SMALL, wavelet=wavelet)
     samples = make_signal("a quiet call beside a loud one")
     expected = wavelet_power(samples, RATE, transform)
     monkeypatch.setattr(module, "BLOCK_SAMPLES", samples_of_block)
