@@ -206,12 +206,14 @@ def segment(
     f_min: Annotated[float, typer.Option(help="Lowest frequency that is looked at, Hz.")] = 10_000.0,
     threshold_db: Annotated[float, typer.Option(help="Rise above the noise that is kept, dB.")] = 7.0,
     padding: Annotated[float, typer.Option(help="Kept before and after, s.")] = 0.2,
+    workers: Workers = 1,
 ) -> None:
     """Find where in the recordings of a shard something ultrasonic may be."""
     from batpam.segments.gate import segment as run
 
     _hold_to_limits(segment={"f_min": f_min, "threshold_db": threshold_db, "padding": padding}, scalogram={"hop": hop})
-    run(manifest, output, coverage, hop=hop, f_min=f_min, threshold_db=threshold_db, padding=padding)
+    settings = {"hop": hop, "f_min": f_min, "threshold_db": threshold_db, "padding": padding}
+    run(manifest, output, coverage, **settings, workers=workers)
 
 
 @app.command(epilog=_example("batpam scalogram --manifest M.parquet --segments S.parquet --output shard.h5"))

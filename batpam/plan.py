@@ -31,7 +31,7 @@ from batpam.recordings.ledger import REASONS
 from batpam.survey import Deployment
 from batpam.tables import MANIFEST, SEGMENTS, read_table, write_table
 
-THREADS = {"index_recordings": 2, "segment_recordings": 1, "compute_scalograms": 2, "detect_calls": 2}
+THREADS = {"index_recordings": 2, "segment_recordings": 2, "compute_scalograms": 2, "detect_calls": 2}
 """Threads of the rules whose time is told, as workflow/rules/*.smk give them; a run with fewer cores gives fewer."""
 
 PER_SHARD = ("segment_recordings", "compute_scalograms", "detect_calls")
@@ -435,7 +435,14 @@ def _run_stages(
     sampled = float((sample["readable_samples"] / sample["sample_rate_hz"]).sum())
     spent = {
         "segment_recordings": _seconds(
-            lambda: segment(manifest, segments, coverage, hop=settings.scalogram.hop, **settings.segment.model_dump())
+            lambda: segment(
+                manifest,
+                segments,
+                coverage,
+                hop=settings.scalogram.hop,
+                **settings.segment.model_dump(),
+                workers=_threads("segment_recordings", cores),
+            )
         )
     }
     if keep_all:

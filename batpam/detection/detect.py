@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 import pandas as pd
 import torch
@@ -17,13 +18,17 @@ import torch
 from batpam.errors import UserError
 from batpam.models.decode import DecodedCalls, decode
 from batpam.models.files import ModelCard, check_model, load_model, model_hash
-from batpam.models.network import TIME_STRIDE, VOICE_STRIDE, CallNetwork
+from batpam.models.network import TIME_STRIDE, VOICE_STRIDE, CallNetwork, ready_to_predict
+from batpam.parallel import in_order
 from batpam.progress import Progress
 from batpam.scalograms.shards import Segment, Shard
 from batpam.tables import detections_schema, provenance, read_table, stream_table
 
 CORE_HOPS = 4096
 """Hops of a window in which calls count."""
+
+ROW_GROUP = 10_000
+"""Rows, at least, that are written to the table at a time."""
 
 BACKGROUND_S = 0.05
 """Time before and after a call that its signal-to-noise ratio is held against."""
@@ -60,8 +65,7 @@ def detect(
 
     network, card = load_model(model)
     on = pick_device(device)
-    torch.set_num_threads(workers)
-    network.to(on)
+    network = ready_to_predict(network).to(on)
     recordings = read_table(manifest).set_index("recording")
     try:
         file = h5py.File(shard, "r")
@@ -73,14 +77,26 @@ def detect(
         total = sum(segment.hops for segment in opened.segments) * opened.settings.hop
         scored = 0
 
+        def run(segment: Segment) -> pd.DataFrame:
+            calls = segment_calls(opened, segment, network, card, min_score=min_score, device=on)
+            return _rows(calls, segment, recordings.loc[segment.recording], card)
+
         def rows() -> Iterator[pd.DataFrame]:
             nonlocal scored
+            # a segment a thread: threads within each operation of the network wait for one another, and for whatever
+            # else the machine does, longer than they work
+            found = in_order(run, opened.segments, workers, begin=lambda: torch.set_num_threads(1))
             with Progress(f"detecting {manifest.stem}", total, "s of scalogram") as progress:
-                for segment in opened.segments:
-                    calls = segment_calls(opened, segment, network, card, min_score=min_score, device=on)
-                    yield _rows(calls, segment, recordings.loc[segment.recording], card)
+                waiting: list[pd.DataFrame] = []
+                for segment, calls in zip(opened.segments, found, strict=True):
+                    waiting.append(calls)
                     scored += segment.hops
                     progress.at(scored * opened.settings.hop)
+                    if sum(map(len, waiting)) >= ROW_GROUP:
+                        yield pd.concat(waiting)
+                        waiting.clear()
+                if waiting:
+                    yield pd.concat(waiting)
 
         def origin() -> dict[str, Any]:
             made_with = {"model": card.name, "model_hash": model_hash(model), "min_score": min_score}
@@ -152,17 +168,12 @@ def _measure(calls: DecodedCalls, power: np.ndarray, first_hop: int, rate: float
 
     low, high = np.minimum(calls.low, calls.row), np.maximum(calls.high, calls.row)
     start, end = calls.start * TIME_STRIDE, np.maximum(calls.end, calls.start + 0.5) * TIME_STRIDE
-    peak, snr = np.zeros(len(calls)), np.zeros(len(calls))
-    background = round(BACKGROUND_S / settings.hop)
-    for i in range(len(calls)):
-        a, b = int(np.clip(np.floor(start[i]), 0, len(power) - 1)), int(np.clip(np.ceil(end[i]), 1, len(power)))
-        v = int(np.clip(np.floor(low[i] * per_row), 0, settings.voices - 1))
-        w = int(np.clip(np.ceil(high[i] * per_row) + 1, v + 1, settings.voices))
-        box = 10 ** (power[a : max(b, a + 1), v:w] / 10)
-        voice = int(box.mean(axis=0).argmax())
-        peak[i] = v + voice
-        around = power[max(a - background, 0) : b + background, v + voice]
-        snr[i] = 10 * np.log10(box[:, voice].max()) - np.median(around)
+    first = np.clip(np.floor(start), 0, len(power) - 1).astype(np.int64)
+    last = np.maximum(np.clip(np.ceil(end), 1, len(power)).astype(np.int64), first + 1)
+    lowest = np.clip(np.floor(low * per_row), 0, settings.voices - 1).astype(np.int64)
+    highest = np.clip(np.ceil(high * per_row) + 1, lowest + 1, settings.voices).astype(np.int64)
+    boxes = np.stack([first, last, lowest, highest], axis=1)
+    peak, snr = _peak_and_snr(power, boxes, round(BACKGROUND_S / settings.hop))
     limit = rate / 2
     classes = calls.species
     best = classes.argmax(axis=1) if len(calls) else np.zeros(0, int)
@@ -178,6 +189,28 @@ def _measure(calls: DecodedCalls, power: np.ndarray, first_hop: int, rate: float
         "class_score": classes[np.arange(len(calls)), best].astype(float),
     }
     return pd.DataFrame({**table, **{f"score_{taxon.code}": classes[:, k] for k, taxon in enumerate(card.taxa)}})
+
+
+@numba.njit(cache=True, nogil=True)
+def _peak_and_snr(power, boxes, background):  # type: ignore[no-untyped-def]
+    """Loudest voice of each box (first hop, last hop, lowest voice, highest voice) and its rise over its surroundings.
+
+    Loudest by mean power; the rise is that of its loudest hop over the median of the box and ``background`` hops on
+    either side, dB.
+    """
+    peak, snr = np.zeros(len(boxes), np.int64), np.zeros(len(boxes))
+    for i in range(len(boxes)):
+        a, b, low, high = boxes[i]
+        most = -1.0
+        for voice in range(low, high):
+            mean = 0.0
+            for hop in range(a, b):
+                mean += 10 ** (power[hop, voice] / 10)
+            if mean > most:
+                most, peak[i] = mean, voice
+        around = power[max(a - background, 0) : b + background, peak[i]]
+        snr[i] = power[a:b, peak[i]].max() - np.median(around)
+    return peak, snr
 
 
 def _rows(calls: pd.DataFrame, segment: Segment, recording: Any, card: ModelCard) -> pd.DataFrame:

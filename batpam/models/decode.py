@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 import torch
 from torch.nn import functional
@@ -78,16 +79,24 @@ def decode(prediction: Prediction, min_score: float) -> list[DecodedCalls]:
 
 def _best_of_overlapping(calls: DecodedCalls) -> np.ndarray:
     """Indices of the calls that no higher-scored call covers."""
-    kept: list[int] = []
-    for i in np.lexsort((calls.row, calls.centre, -calls.score)):
-        for j in kept:
-            time = min(calls.end[i], calls.end[j]) - max(calls.start[i], calls.start[j])
-            rows = min(calls.high[i], calls.high[j]) - max(calls.low[i], calls.low[j])
-            if time <= 0 or rows <= 0:
-                continue
-            areas = [(calls.end[k] - calls.start[k]) * (calls.high[k] - calls.low[k]) for k in (i, j)]
-            if time * rows > SAME_CALL * max(min(areas), 1e-6):
-                break
-        else:
-            kept.append(int(i))
-    return np.array(kept, int)
+    order = np.lexsort((calls.row, calls.centre, -calls.score))
+    boxes = np.stack([calls.start, calls.end, calls.low, calls.high], axis=1)[order].astype(np.float64)
+    return order[_not_covered(boxes)]
+
+
+@numba.njit(cache=True, nogil=True)
+def _not_covered(boxes):  # type: ignore[no-untyped-def]
+    """Which boxes (start, end, low, high), best first, share too little with every better one that is kept."""
+    kept = np.zeros(len(boxes), np.bool_)
+    area = (boxes[:, 1] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 2])
+    for i in range(len(boxes)):
+        kept[i] = True
+        for j in range(i):
+            if kept[j]:
+                time = min(boxes[i, 1], boxes[j, 1]) - max(boxes[i, 0], boxes[j, 0])
+                rows = min(boxes[i, 3], boxes[j, 3]) - max(boxes[i, 2], boxes[j, 2])
+                shared = time * rows if time > 0 and rows > 0 else 0.0
+                if shared > SAME_CALL * max(min(area[i], area[j]), 1e-6):
+                    kept[i] = False
+                    break
+    return kept

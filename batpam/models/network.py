@@ -5,11 +5,13 @@ the middle of the call, frequency: where it is loudest), which species it would 
 there. Two bats that call at the same time at different frequencies are two cells.
 """
 
+import copy
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from batpam.models.settings import BACKGROUND_HOPS, EXTENTS, TIME_STRIDE, VOICE_STRIDE, NetworkSettings
 
@@ -64,9 +66,7 @@ class CallNetwork(nn.Module):
     def forward(self, power: Tensor) -> Prediction:
         """Predict from power in dB re full scale, shape (batch, hops, voices); hops a multiple of the stride."""
         x = power.transpose(1, 2).unsqueeze(1)
-        padding = BACKGROUND_HOPS // 2
-        background = functional.avg_pool2d(x, (1, BACKGROUND_HOPS), 1, (0, padding), count_include_pad=False)
-        x = torch.cat([(x + 80.0) / 20.0, (x - background) / 10.0], dim=1)
+        x = torch.cat([(x + 80.0) / 20.0, (x - moving_mean(x, BACKGROUND_HOPS)) / 10.0], dim=1)
         x = self.stem(x)
         batch, channels, rows, frames = x.shape
         context = self.squeeze(x.reshape(batch, channels * rows, frames))
@@ -75,6 +75,29 @@ class CallNetwork(nn.Module):
         x = self.merge(x + self.spread(context).reshape(batch, channels, rows, frames))
         call, species, extent = torch.split(self.heads(x), [1, self.settings.classes, EXTENTS], dim=1)
         return Prediction(call.squeeze(1), species, functional.softplus(extent))
+
+
+def moving_mean(x: Tensor, length: int) -> Tensor:
+    """Mean of the ``length`` (odd) values around each along the last axis, of fewer at its ends.
+
+    By a running sum: averaging anew at each place takes as long as a third of the network. Sums of power in halves of a
+    decibel are exact in float32 for windows of up to 60 000 hops.
+    """
+    before, size = length // 2, x.shape[-1]
+    sums = functional.pad(x.cumsum(-1), (1, 0))
+    place = torch.arange(size, device=x.device)
+    first, last = (place - before).clamp_min(0), (place + before + 1).clamp_max(size)
+    return (sums[..., last] - sums[..., first]) / (last - first)
+
+
+def ready_to_predict(network: CallNetwork) -> CallNetwork:
+    """Return a network that predicts the same and faster: batch norm folded into the convolutions, channels last."""
+    network = copy.deepcopy(network).eval()
+    for module in list(network.modules()):
+        first = next(module.children(), None)
+        if isinstance(module, nn.Sequential) and isinstance(first, nn.Conv1d | nn.Conv2d):
+            module[0], module[1] = fuse_conv_bn_eval(first, module[1]), nn.Identity()
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _conv(inputs: int, outputs: int, stride: tuple[int, int] = (1, 1)) -> nn.Sequential:

@@ -6,7 +6,8 @@ is worse than to keep noise, so the gate asks for very little; it is there to dr
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from math import ceil, floor
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from batpam.errors import AudioError
+from batpam.parallel import in_order
 from batpam.progress import Progress
 from batpam.recordings.audio import open_recording
 from batpam.scalograms.settings import hop_grid
@@ -45,6 +47,7 @@ def segment(
     f_min: float,
     threshold_db: float,
     padding: float,
+    workers: int = 1,
 ) -> None:
     """Find the segments of all recordings of a shard.
 
@@ -58,6 +61,8 @@ def segment(
         Of the scalogram, s; segments begin and end on it.
     f_min, threshold_db, padding
         See :class:`batpam.config.SegmentConfig`.
+    workers
+        Threads; one more reads.
     """
     recordings = read_table(manifest)
     found: list[dict[str, Any]] = []
@@ -65,13 +70,13 @@ def segment(
     kept = 0.0
     seconds = recordings["readable_samples"] / recordings["sample_rate_hz"]
     with Progress(f"segmenting {manifest.stem}", float(seconds.sum()), "s of audio") as progress:
-        for before, row in zip(seconds.cumsum() - seconds, recordings.itertuples(), strict=True):
-            flagged, samples, detail = screen_recording(
-                row,
-                f_min=f_min,
-                threshold_db=threshold_db,
-                progress=lambda done, before=before: progress.at(before + done),  # type: ignore[misc]
-            )
+        for row, flagged, samples, detail in screen_recordings(
+            recordings.itertuples(),
+            f_min=f_min,
+            threshold_db=threshold_db,
+            workers=workers,
+            progress=progress.at,
+        ):
             read.append({"recording": row.recording, "read_samples": samples, "detail": detail})
             for first, last in to_segments(flagged, row.sample_rate_hz, samples, hop=hop, padding=padding):
                 start, end = first * hop, min(last * hop, samples / row.sample_rate_hz)
@@ -88,20 +93,27 @@ def segment(
     print(f"kept {kept:.1f} of {seconds.sum():.1f} s in {len(found)} segments", file=sys.stderr)
 
 
-def screen_recording(
-    row: Any, *, f_min: float, threshold_db: float, progress: Callable[[float], None] = lambda done: None
-) -> tuple[list[tuple[float, float]], int, str]:
-    """Flag what is loud in one recording of a manifest.
+def screen_recordings(
+    rows: Iterable[Any],
+    *,
+    f_min: float,
+    threshold_db: float,
+    workers: int = 1,
+    progress: Callable[[float], None] = lambda done: None,
+) -> Iterator[tuple[Any, list[tuple[float, float]], int, str]]:
+    """Flag what is loud in the recordings of a manifest.
+
+    This thread reads, ``workers`` others look at the chunks, of one recording or of several.
 
     Parameters
     ----------
-    row
-        A row of the schema MANIFEST.
     progress
-        Called with the seconds done.
+        Called with the seconds done of all recordings.
 
-    Returns
-    -------
+    Yields
+    ------
+    row : Any
+        The row of the manifest.
     flagged : list of (start, end)
         s, in order.
     samples : int
@@ -109,19 +121,46 @@ def screen_recording(
     detail : str
         Why no more could be, else empty.
     """
+
+    def look(chunk: _Chunk) -> tuple[_Chunk, list[tuple[float, float]]]:
+        rate = chunk.row.sample_rate_hz
+        loud = loud_stretches(chunk.samples, rate, f_min=f_min, threshold_db=threshold_db) if len(chunk.samples) else []
+        return chunk, [(chunk.start / rate + start, chunk.start / rate + end) for start, end in loud]
+
     flagged: list[tuple[float, float]] = []
-    done, rate = 0, row.sample_rate_hz
-    try:
-        for chunk in chunks(Path(row.path), row.channel, row.readable_samples, round(CHUNK_S * rate)):
-            flagged += [
-                (done / rate + start, done / rate + end)
-                for start, end in loud_stretches(chunk, rate, f_min=f_min, threshold_db=threshold_db)
-            ]
-            done += len(chunk)
-            progress(done / rate)
-    except AudioError as error:
-        return flagged, done, str(error)
-    return flagged, done, ""
+    before = 0.0
+    for chunk, stretches in in_order(look, _read(rows), workers):
+        flagged += stretches
+        end = chunk.start + len(chunk.samples)
+        progress(before + end / chunk.row.sample_rate_hz)
+        if chunk.last:
+            yield chunk.row, flagged, end, chunk.detail
+            flagged, before = [], before + end / chunk.row.sample_rate_hz
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """A stretch of a recording; the last one, which may be empty, says in ``detail`` why it could not be read further."""
+
+    row: Any
+    start: int
+    samples: np.ndarray
+    last: bool = False
+    detail: str = ""
+
+
+def _read(rows: Iterable[Any]) -> Iterator[_Chunk]:
+    for row in rows:
+        done, detail = 0, ""
+        try:
+            for samples in chunks(
+                Path(row.path), row.channel, row.readable_samples, round(CHUNK_S * row.sample_rate_hz)
+            ):
+                yield _Chunk(row, done, samples)
+                done += len(samples)
+        except AudioError as error:
+            detail = str(error)
+        yield _Chunk(row, done, np.empty(0, np.float32), last=True, detail=detail)
 
 
 def chunks(path: Path, channel: int, samples: int, length: int) -> Iterator[np.ndarray]:

@@ -10,7 +10,7 @@ rule segment_recordings:
         "benchmarks/segment_recordings/{shard}.tsv"
     conda:
         "../../envs/batpam.yaml"
-    threads: 1
+    threads: 2
     resources:
         mem_mb=1000,
         runtime="4h",
@@ -23,6 +23,7 @@ rule segment_recordings:
         "batpam segment"
         " --manifest {input.manifest:q}"
         " {params.settings}"
+        " --workers {threads}"
         " --output {output.segments:q}"
         " --coverage {output.coverage:q}"
         " 2>&1 | tee {log:q}"

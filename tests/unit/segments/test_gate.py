@@ -16,7 +16,7 @@ import soundfile
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from batpam.segments.gate import CHUNK_S, loud_stretches, screen_recording, segment, to_segments
+from batpam.segments.gate import CHUNK_S, loud_stretches, screen_recordings, segment, to_segments
 from batpam.tables import MANIFEST, provenance, read_origin, read_table, write_table
 
 SETTINGS = {"f_min": 10_000.0, "threshold_db": 9.0}
@@ -240,7 +240,7 @@ def test_one_chunk_says_nothing_about_another(tmp_path: Path, make_wav: MakeWav)
     for name, samples in (("quiet", np.concatenate([first, second])), ("loud", loud)):
         shard = Shard(tmp_path)
         shard.add(make_wav(tmp_path / f"{name}.wav", samples, subtype="FLOAT"), len(samples))
-        stretches, done, detail = screen_recording(pd.Series(shard.rows[0]), **SETTINGS)
+        ((_, stretches, done, detail),) = screen_recordings([pd.Series(shard.rows[0])], **SETTINGS)
         assert (done, detail) == (len(samples), "")
         flagged.append([stretch for stretch in stretches if stretch[0] < CHUNK_S])
     assert flagged[0] == flagged[1] != []
@@ -383,3 +383,14 @@ def test_segments_are_in_order_apart_and_cover_what_was_flagged(
 
 def test_nothing_flagged_gives_no_segment() -> None:
     assert to_segments([], RATE, RATE, hop=HOP, padding=1.0) == []
+
+
+def test_any_number_of_threads_gives_the_same_tables(tmp_path: Path, make_wav: MakeWav) -> None:
+    shard = Shard(tmp_path)
+    for number in range(5):
+        samples = _busy(1.1 + number, seed=number)
+        shard.add(make_wav(tmp_path / f"{number}.wav", samples), len(samples))
+    alone, together = shard.run(workers=1), shard.run(workers=4)
+    assert len(alone[0]) > 5
+    for one, other in zip(alone, together, strict=True):
+        pd.testing.assert_frame_equal(one, other)
