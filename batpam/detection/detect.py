@@ -6,7 +6,6 @@ centre lies. So a call is found once, and what is said of it does not depend on 
 
 import sys
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +26,8 @@ from batpam.tables import detections_schema, provenance, read_table, stream_tabl
 CORE_HOPS = 4096
 """Hops of a window in which calls count."""
 
-ROW_GROUP = 10_000
-"""Rows, at least, that are written to the table at a time."""
+GROUP_HOPS = 40_000
+"""Hops, at least, of the segments whose calls are computed and written at a time."""
 
 BACKGROUND_S = 0.05
 """Time before and after a call that its signal-to-noise ratio is held against."""
@@ -77,26 +76,20 @@ def detect(
         total = sum(segment.hops for segment in opened.segments) * opened.settings.hop
         scored = 0
 
-        def run(segment: Segment) -> pd.DataFrame:
-            calls = segment_calls(opened, segment, network, card, min_score=min_score, device=on)
-            return _rows(calls, segment, recordings.loc[segment.recording], card)
+        def run(group: list[Segment]) -> pd.DataFrame:
+            return _calls_of(opened, group, network, card, recordings, min_score=min_score, device=on)
 
         def rows() -> Iterator[pd.DataFrame]:
             nonlocal scored
-            # a segment a thread: threads within each operation of the network wait for one another, and for whatever
+            groups = list(_group(opened.segments))
+            # a group a thread: threads within each operation of the network wait for one another, and for whatever
             # else the machine does, longer than they work
-            found = in_order(run, opened.segments, workers, begin=lambda: torch.set_num_threads(1))
+            found = in_order(run, groups, workers, begin=lambda: torch.set_num_threads(1))
             with Progress(f"detecting {manifest.stem}", total, "s of scalogram") as progress:
-                waiting: list[pd.DataFrame] = []
-                for segment, calls in zip(opened.segments, found, strict=True):
-                    waiting.append(calls)
-                    scored += segment.hops
+                for group, calls in zip(groups, found, strict=True):
+                    yield calls
+                    scored += sum(segment.hops for segment in group)
                     progress.at(scored * opened.settings.hop)
-                    if sum(map(len, waiting)) >= ROW_GROUP:
-                        yield pd.concat(waiting)
-                        waiting.clear()
-                if waiting:
-                    yield pd.concat(waiting)
 
         def origin() -> dict[str, Any]:
             made_with = {"model": card.name, "model_hash": model_hash(model), "min_score": min_score}
@@ -119,22 +112,50 @@ def pick_device(device: str) -> torch.device:
     return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def segment_calls(
-    shard: Shard, segment: Segment, network: CallNetwork, card: ModelCard, *, min_score: float, device: torch.device
+def _group(segments: list[Segment]) -> Iterator[list[Segment]]:
+    """Consecutive segments that make a task, and a row group of the table."""
+    group: list[Segment] = []
+    for segment in segments:
+        group.append(segment)
+        if sum(member.hops for member in group) >= GROUP_HOPS:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _calls_of(
+    shard: Shard,
+    group: list[Segment],
+    network: CallNetwork,
+    card: ModelCard,
+    recordings: pd.DataFrame,
+    *,
+    min_score: float,
+    device: torch.device,
 ) -> pd.DataFrame:
-    """Calls of one segment; times in s from the start of the recording, frequencies in Hz."""
-    found = []
-    for first, last, low, high in windows(segment.first_hop, segment.hops, network.settings.reach):
-        power = shard.power(segment, low, high)
-        even = len(power) % TIME_STRIDE
-        padded = np.pad(power, ((0, TIME_STRIDE - even), (0, 0)), mode="edge") if even else power
-        with torch.inference_mode():
-            prediction = network(torch.from_numpy(padded).unsqueeze(0).to(device))
-        calls = decode(prediction, min_score)[0]
-        centre = calls.centre * TIME_STRIDE + low
-        calls = calls[(centre >= first) & (centre < last)]
-        found.append(_measure(calls, power, segment.first_hop + low, segment.rate, card))
-    return pd.concat(found, ignore_index=True).sort_values("start_s", ignore_index=True)
+    """Calls of some segments, a table of the detections' schema; times in s from the start of the recording."""
+    found: list[dict[str, np.ndarray]] = []
+    for place, segment in enumerate(group):
+        for first, last, low, high in windows(segment.first_hop, segment.hops, network.settings.reach):
+            power = shard.power(segment, low, high)
+            odd = len(power) % TIME_STRIDE
+            padded = np.pad(power, ((0, TIME_STRIDE - odd), (0, 0)), mode="edge") if odd else power
+            with torch.inference_mode():
+                prediction = network(torch.from_numpy(padded).unsqueeze(0).to(device))
+            calls = decode(prediction, min_score)[0]
+            centre = calls.centre * TIME_STRIDE + low
+            calls = calls[(centre >= first) & (centre < last)]
+            columns = _measure(calls, power, segment.first_hop + low, segment.rate, card)
+            found.append({"number": np.full(len(calls), place), **columns})
+    joined = {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+    number = joined.pop("number")
+    order = np.lexsort((joined["start_s"], number))
+    table = pd.DataFrame({name: values[order] for name, values in joined.items()})
+    of = recordings.loc[[group[i].recording for i in number[order]]].reset_index()
+    after = np.rint(table["start_s"] * 1e6).astype("timedelta64[us]")
+    about = of[["site", "recorder", "night", "recording", "path"]].assign(start_utc=of["start_utc"] + after)
+    return pd.concat([about, table], axis=1)[detections_schema([taxon.code for taxon in card.taxa]).names]
 
 
 def windows(first_hop: int, hops: int, reach: int) -> Iterator[tuple[int, int, int, int]]:
@@ -151,8 +172,10 @@ def windows(first_hop: int, hops: int, reach: int) -> Iterator[tuple[int, int, i
         first = last
 
 
-def _measure(calls: DecodedCalls, power: np.ndarray, first_hop: int, rate: float, card: ModelCard) -> pd.DataFrame:
-    """Times, frequencies and signal-to-noise ratio of decoded calls, from the scalogram they were found in.
+def _measure(
+    calls: DecodedCalls, power: np.ndarray, first_hop: int, rate: float, card: ModelCard
+) -> dict[str, np.ndarray]:
+    """Times, frequencies, signal-to-noise ratio and scores of decoded calls, from the scalogram they were found in.
 
     Parameters
     ----------
@@ -177,18 +200,19 @@ def _measure(calls: DecodedCalls, power: np.ndarray, first_hop: int, rate: float
     limit = rate / 2
     classes = calls.species
     best = classes.argmax(axis=1) if len(calls) else np.zeros(0, int)
-    table = {
+    species = np.array([taxon.species for taxon in card.taxa], object)
+    return {
         "start_s": np.maximum((first_hop + start) * settings.hop, 0.0),
         "end_s": (first_hop + end) * settings.hop,
-        "peak_hz": np.exp(np.interp(peak, np.arange(len(log_voices)), log_voices)),
+        "peak_hz": np.exp(log_voices[peak]),
         "low_hz": hertz(np.maximum(low, 0)),
         "high_hz": np.minimum(hertz(high), limit),
         "snr_db": snr,
         "det_score": calls.score.astype(float),
-        "species": [card.taxa[k].species for k in best],
+        "species": species[best],
         "class_score": classes[np.arange(len(calls)), best].astype(float),
+        **{f"score_{taxon.code}": classes[:, k] for k, taxon in enumerate(card.taxa)},
     }
-    return pd.DataFrame({**table, **{f"score_{taxon.code}": classes[:, k] for k, taxon in enumerate(card.taxa)}})
 
 
 @numba.njit(cache=True, nogil=True)
@@ -211,21 +235,3 @@ def _peak_and_snr(power, boxes, background):  # type: ignore[no-untyped-def]
         around = power[max(a - background, 0) : b + background, peak[i]]
         snr[i] = power[a:b, peak[i]].max() - np.median(around)
     return peak, snr
-
-
-def _rows(calls: pd.DataFrame, segment: Segment, recording: Any, card: ModelCard) -> pd.DataFrame:
-    """Calls of a segment with what is known of their recording."""
-    begins = recording["start_utc"]
-    start_utc = (
-        pd.Series([pd.NaT] * len(calls), dtype="datetime64[us, UTC]")
-        if pd.isna(begins)
-        else begins + calls["start_s"].map(lambda s: timedelta(seconds=s)).astype("timedelta64[us]")
-    )
-    return calls.assign(
-        site=recording["site"],
-        recorder=recording["recorder"],
-        night=recording["night"],
-        recording=segment.recording,
-        path=recording["path"],
-        start_utc=start_utc,
-    )[detections_schema([taxon.code for taxon in card.taxa]).names]

@@ -94,9 +94,9 @@ def ready_to_predict(network: CallNetwork) -> CallNetwork:
     """Return a network that predicts the same and faster: batch norm folded into the convolutions, channels last."""
     network = copy.deepcopy(network).eval()
     for module in list(network.modules()):
-        first = next(module.children(), None)
-        if isinstance(module, nn.Sequential) and isinstance(first, nn.Conv1d | nn.Conv2d):
-            module[0], module[1] = fuse_conv_bn_eval(first, module[1]), nn.Identity()
+        match list(module.children()):
+            case [nn.Conv1d() | nn.Conv2d() as convolution, nn.BatchNorm1d() | nn.BatchNorm2d() as norm, nn.ReLU()]:
+                module[0], module[1] = fuse_conv_bn_eval(convolution, norm), nn.Identity()  # type: ignore[operator]
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 

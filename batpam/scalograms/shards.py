@@ -39,7 +39,6 @@ from batpam.files import written_whole
 from batpam.progress import Progress
 from batpam.recordings.audio import open_recording
 from batpam.scalograms.settings import ScalogramSettings
-from batpam.scalograms.transform import read_power
 from batpam.tables import provenance, read_table
 
 QUANTUM_DB = 0.5
@@ -206,6 +205,8 @@ def _compute_rows(
     sources: list[_Source], first: int, last: int, settings: ScalogramSettings, device: str
 ) -> np.ndarray:
     """Rows ``first`` to ``last - 1`` of the shard as bytes, from however many segments; ``first`` lies in the first."""
+    from batpam.scalograms.transform import read_power  # not for those who only read a shard
+
     rows = np.empty((last - first, settings.voices), np.uint8)
     for source in sources:
         begin = source.segment.row

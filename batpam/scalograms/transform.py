@@ -18,14 +18,13 @@ neither on the length of a block nor on where a segment was cut out of its recor
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import ceil, log2
 from typing import Any
 
 import numpy as np
 import pywt
 import scipy.fft
-from scipy.interpolate import CubicSpline
 
 from batpam.errors import UserError
 from batpam.scalograms.settings import ScalogramSettings, hop_grid
@@ -199,15 +198,22 @@ def _wavelet(name: str) -> pywt.ContinuousWavelet:
 def _spectrum(name: str) -> tuple[np.ndarray, np.ndarray]:
     """Fourier transform of the wavelet at scale 1: frequencies (cycles per unit of time) and values.
 
-    The wavelets are conjugate-symmetric in time, so their transforms are real. Fine enough for a cubic spline: drawn
-    with straight lines, the spectrum would have echoes of the wavelet 80 dB down in time.
+    The wavelets are conjugate-symmetric in time, so their transforms are real. On so fine an axis that straight lines do
+    between its points: coarser ones would have echoes of the wavelet in time.
     """
-    psi, t = _wavelet(name).wavefun(level=14)
+    psi, t = _wavelet(name).wavefun(level=11)
     step = t[1] - t[0]
-    length = scipy.fft.next_fast_len(16 * len(psi))
+    length = 1 << 20
     frequency = scipy.fft.fftshift(scipy.fft.fftfreq(length, step))
     values = scipy.fft.fftshift(scipy.fft.fft(psi, length)) * step * np.exp(-2j * np.pi * frequency * t[0])
     return frequency, values.real
+
+
+def _on_line(axis: np.ndarray, values: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Values on straight lines between points of an even axis; :func:`numpy.interp` searches it for each."""
+    place = (np.asarray(at) - axis[0]) / (axis[1] - axis[0])
+    before = np.clip(place.astype(np.int64), 0, len(axis) - 2)
+    return values[before] + (place - before) * (values[before + 1] - values[before])
 
 
 @dataclass(frozen=True)
@@ -258,7 +264,7 @@ class Plan:
         self.useful_hops = self.hops - 2 * self.guard
         self.samples = round(self.hops * self.grid)
         axis, values = _spectrum(settings.wavelet)
-        spectrum = CubicSpline(axis, values)
+        spectrum = partial(_on_line, axis, values)
         # power of a full-scale sine at the centre of a voice: half its amplitude lies at the positive frequency
         self.reference = (scales * (spectrum(wavelet.center_frequency) / 2) ** 2).astype(np.float32)
         reached = np.flatnonzero(frequencies < sample_rate / 2)
@@ -269,7 +275,12 @@ class Plan:
         ]
 
     def _group(
-        self, voices: np.ndarray, rate: int, scales: np.ndarray, skirts: np.ndarray, spectrum: CubicSpline
+        self,
+        voices: np.ndarray,
+        rate: int,
+        scales: np.ndarray,
+        skirts: np.ndarray,
+        spectrum: Callable[[np.ndarray], np.ndarray],
     ) -> Group:
         # from half the sample rate below zero to half of it above the Nyquist frequency, should a wavelet be so wide
         low = np.ceil(np.maximum(skirts[0] / scales[voices], -0.49) * self.samples).astype(np.int64)
@@ -307,7 +318,7 @@ def _rates(axis: np.ndarray, values: np.ndarray, scales: np.ndarray, hop: float)
     scales, hop
         In samples.
     """
-    energy = values**2
+    axis, energy = axis[::16], values[::16] ** 2
     beats = scipy.fft.irfft(np.abs(scipy.fft.rfft(energy, 2 * len(energy))) ** 2)[: len(energy)].cumsum()
     fastest = axis[np.searchsorted(beats, (1 - FASTER) * beats[-1])] - axis[0]
     least = 5 / 3 * fastest / scales * hop + 2
