@@ -149,8 +149,8 @@ def plan(
     Exit status 3 when the disk of the results is too small.
     """
     from batpam.config import read_config
-    from batpam.plan import plan as run
-    from batpam.plan import show
+    from batpam.planning.plan import plan as run
+    from batpam.planning.show import show
 
     settings = read_config(config)
     model, deployments = _survey(settings)

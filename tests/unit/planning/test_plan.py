@@ -14,25 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-import batpam.plan
+from batpam import cli
 from batpam.cli import app
 from batpam.config import Config
 from batpam.errors import UserError
 from batpam.models.files import shipped_model
-from batpam.plan import (
-    DEMO,
-    ONCE,
-    PER_SHARD,
-    PER_SITE,
-    STRETCH_S,
-    STRETCHES,
-    THREADS,
-    Plan,
-    _choose_stretches,
-    _cut_sample,
-    plan,
-    show,
-)  # fmt: skip
+from batpam.planning import plan as module
+from batpam.planning.plan import DEMO, ONCE, PER_SHARD, PER_SITE, Plan, plan
+from batpam.planning.sample import STRETCH_S, STRETCHES, THREADS, choose_stretches, cut_sample
+from batpam.planning.show import show
 from batpam.recordings.index import index, list_recordings
 from batpam.survey import Deployment
 
@@ -145,8 +135,8 @@ def test_with_nothing_to_analyse_there_is_no_estimate(tmp_path: Path, capsys: py
 def test_what_lies_there_already_needs_no_room(
     survey: Path, found: Plan, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(batpam.plan, "_bytes_free", lambda folder: 0)
-    monkeypatch.setattr(batpam.plan, "_estimate", lambda *_: found.estimate)
+    monkeypatch.setattr(module, "_bytes_free", lambda folder: 0)
+    monkeypatch.setattr(module, "_estimate", lambda *_: found.estimate)
     site = _site(survey / "rec", "orchard")
     missing = _plan(site, results=tmp_path).bytes_missing
     assert missing > 0
@@ -161,11 +151,9 @@ def test_a_disk_that_is_too_small_is_one_line_and_exit_status_3(
     survey: Path, found: Plan, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "c.yaml").write_text("{}\n")
-    monkeypatch.setattr(batpam.cli, "_survey", lambda settings: (shipped_model(), []))
+    monkeypatch.setattr(cli, "_survey", lambda settings: (shipped_model(), []))
     for missing, status in ((0.0, 0), (2.5e12, 3)):
-        monkeypatch.setattr(
-            batpam.plan, "plan", lambda *_, missing=missing, **__: replace(found, bytes_missing=missing)
-        )
+        monkeypatch.setattr(module, "plan", lambda *_, missing=missing, **__: replace(found, bytes_missing=missing))
         result = CliRunner().invoke(app, ["plan", "--config", str(tmp_path / "c.yaml"), "--json"])
         assert result.exit_code == status
         assert json.loads(result.stdout)["jobs"] == found.jobs
@@ -186,7 +174,7 @@ def test_the_demo_that_is_not_there_yet_is_one_line(tmp_path: Path, monkeypatch:
 
 @given(st.lists(st.floats(0.001, 50_000), max_size=40))
 def test_stretches_lie_in_the_recordings_and_apart(seconds: list[float]) -> None:
-    chosen = _choose_stretches(np.array(seconds))
+    chosen = choose_stretches(np.array(seconds))
     assert min(len(seconds), 1) <= len(chosen) <= STRETCHES
     assert len(set(chosen)) == len(chosen)
     for place, start in chosen:
@@ -194,8 +182,8 @@ def test_stretches_lie_in_the_recordings_and_apart(seconds: list[float]) -> None
 
 
 def test_stretches_are_spread_over_the_audio() -> None:
-    assert [place for place, _ in _choose_stretches(np.full(STRETCHES, 60.0))] == list(range(STRETCHES))
-    starts = [start for _, start in _choose_stretches(np.array([36_000.0]))]
+    assert [place for place, _ in choose_stretches(np.full(STRETCHES, 60.0))] == list(range(STRETCHES))
+    starts = [start for _, start in choose_stretches(np.array([36_000.0]))]
     assert np.allclose(np.diff(starts), 36_000 / STRETCHES, atol=STRETCH_S)
 
 
@@ -208,7 +196,7 @@ def test_a_stretch_is_the_recording_sample_by_sample(tmp_path: Path, name: str, 
     soundfile.write(tmp_path / name, noise, 25_000, subtype=subtype)
     recorder = Deployment("oak", None, None, "UTC", str(tmp_path), time_expansion=10.0, channel=2)
     table = list_recordings([recorder], shard_hours=24, min_sample_rate=90_000)
-    sample = _cut_sample(table, tmp_path)
+    sample = cut_sample(table, tmp_path)
     assert sample["sample_rate_hz"].tolist() == [250_000.0]  # 0.9 s in truth
     row = sample.iloc[0]
     assert soundfile.info(row["path"]).subtype == kept_as and row["channel"] == 2
@@ -222,7 +210,7 @@ def test_a_recording_that_breaks_off_is_left_out_of_the_sample(tmp_path: Path, m
     (tmp_path / "0.wav").write_bytes(b"gone meanwhile")
     copies = tmp_path / "copies"
     copies.mkdir()
-    assert len(_cut_sample(table, copies)) == 1
+    assert len(cut_sample(table, copies)) == 1
 
 
 # what it says of the workflow
