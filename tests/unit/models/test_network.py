@@ -1,8 +1,10 @@
 import numpy as np
+import pytest
 import torch
 
 from batpam.models.decode import decode
-from batpam.models.network import CallNetwork, NetworkSettings, Prediction
+from batpam.models.files import load_model, shipped_model
+from batpam.models.network import CallNetwork, NetworkSettings, Prediction, moving_mean, ready_to_predict
 
 SMALL = NetworkSettings(classes=3, voices=32, width=4, context_layers=2)
 
@@ -61,3 +63,29 @@ def test_two_peaks_of_one_call_are_one():
 
 def test_score_below_the_minimum_is_dropped():
     assert len(decode(prediction_with([(4, 50, 0.2, 0, (1.0, 1.0, 1.0, 1.0))]), 0.3)[0]) == 0
+
+
+@pytest.mark.parametrize("length", [1, 5, 129])
+@pytest.mark.parametrize("size", [3, 64, 400])
+def test_moving_mean_is_the_mean_of_what_is_there(length, size):
+    x = torch.randn(2, 1, 3, size, dtype=torch.float64)
+    before = length // 2
+    expected = torch.stack([x[..., max(i - before, 0) : i + before + 1].mean(-1) for i in range(size)], -1)
+    torch.testing.assert_close(moving_mean(x, length), expected)
+
+
+def test_moving_mean_of_stored_power_is_exact_anywhere_in_a_long_window():
+    x = torch.randint(0, 256, (1, 5000)).float() * 0.5 - 127.5
+    whole, part = moving_mean(x, 129), moving_mean(x[:, 3000:], 129)
+    assert torch.equal(whole[:, 3100:], part[:, 100:])
+
+
+def test_network_that_is_ready_to_predict_says_the_same():
+    network, _ = load_model(shipped_model())
+    ready = ready_to_predict(network)
+    assert not any(isinstance(module, torch.nn.modules.batchnorm._BatchNorm) for module in ready.modules())
+    assert any(isinstance(module, torch.nn.modules.batchnorm._BatchNorm) for module in network.modules())
+    power = torch.randn(2, 300, 96) * 8 - 80
+    with torch.inference_mode():
+        for name in ("call", "species", "extent"):
+            torch.testing.assert_close(getattr(ready(power), name), getattr(network(power), name), rtol=1e-4, atol=1e-4)
