@@ -4,8 +4,10 @@ A segment is read in windows that overlap by the reach of the network; a call co
 centre lies. So a call is found once, and what is said of it does not depend on the windows.
 """
 
+import ctypes
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +92,7 @@ def detect(
                     yield calls
                     scored += sum(segment.hops for segment in group)
                     progress.at(scored * opened.settings.hop)
+                    _return_memory()
 
         def origin() -> dict[str, Any]:
             made_with = {"model": card.name, "model_hash": model_hash(model), "min_score": min_score}
@@ -97,6 +100,15 @@ def detect(
 
         count = stream_table(rows(), detections_schema([taxon.code for taxon in card.taxa]), output, origin)
     print(f"{count} calls in {total:.1f} s of scalogram", file=sys.stderr)
+
+
+def _return_memory() -> None:
+    """Give what is free back to the system.
+
+    Windows are of many lengths; glibc keeps the holes that each leaves, some 500 MB after a few hours of scalograms.
+    """
+    with suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def pick_device(device: str) -> torch.device:

@@ -203,7 +203,7 @@ def _spectrum(name: str) -> tuple[np.ndarray, np.ndarray]:
     """
     psi, t = _wavelet(name).wavefun(level=11)
     step = t[1] - t[0]
-    length = 1 << 20
+    length = 1 << 19
     frequency = scipy.fft.fftshift(scipy.fft.fftfreq(length, step))
     values = scipy.fft.fftshift(scipy.fft.fft(psi, length)) * step * np.exp(-2j * np.pi * frequency * t[0])
     return frequency, values.real
