@@ -13,8 +13,9 @@ from scipy.fft import fft, ifft, next_fast_len
 from scipy.interpolate import CubicSpline
 from transform import RATE, parameters, show, sweeps
 
+from batpam.scalograms.plan import scale_of
 from batpam.scalograms.settings import ScalogramSettings
-from batpam.scalograms.transform import scale_of, wavelet_power
+from batpam.scalograms.transform import wavelet_power
 
 OWN_ERRORS = """\
 batpam from the definition, which is the sum over samples of signal times wavelet: relative L2 error of power, of all

@@ -26,8 +26,9 @@ import numpy as np
 import pandas as pd
 import pywt
 
+from batpam.scalograms.plan import scale_of
 from batpam.scalograms.settings import ScalogramSettings
-from batpam.scalograms.transform import scale_of, wavelet_power
+from batpam.scalograms.transform import wavelet_power
 
 RATE = 384_000
 """Sample rate of the audio that speed is measured on, Hz."""

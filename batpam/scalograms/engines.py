@@ -11,7 +11,7 @@ import numba
 import numpy as np
 import pyfftw
 
-from batpam.scalograms.transform import Plan
+from batpam.scalograms.plan import Plan
 
 _PLANNER = threading.Lock()
 """FFTW makes plans in one thread at a time."""

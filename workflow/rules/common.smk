@@ -11,9 +11,9 @@ import pandas as pd
 STAGE_VERSIONS = {
     "simulate": 1,
     "index": 1,
-    "segment": 1,
+    "segment": 2,
     "scalogram": 2,
-    "detect": 1,
+    "detect": 2,
     "ledger": 1,
     "activity": 1,
     "report": 1,
