@@ -5,22 +5,16 @@ magnitude, mean over hops. The CPU gets loops of its own because everything but 
 array libraries pass over once per operation; compiled, it stays in the cache of a core.
 """
 
-import threading
-
 import numba
 import numpy as np
 import pyfftw
 
 from batpam.scalograms.plan import Plan
 
-_PLANNER = threading.Lock()
-"""FFTW makes plans in one thread at a time."""
-
 FLAGS = ("FFTW_ESTIMATE", "FFTW_DESTROY_INPUT")
 
 MAX_ROWS = 16
 """Voices in one batch of inverse FFTs: as many as stay in the cache."""
-
 
 END = (-0.07728, 0.02844, -0.00708)
 """Correction of the trapezoidal rule at the end of a hop: weights of the differences 1, 2 and 3 samples to either side.
@@ -43,28 +37,24 @@ class CpuEngine:
         self._plan = plan
         self._block = pyfftw.empty_aligned(plan.samples, np.float32)
         # room for the mirror images on either side; the middle stays aligned
-        bins = plan.samples // 2 + 1
-        before = -8 * (min(0, *(int(group.low.min()) for group in plan.groups)) // 8)
-        after = max(bins, *(int((group.low + group.width).max()) for group in plan.groups)) - bins
-        self._extended = pyfftw.empty_aligned(before + bins + after, np.complex64)
-        self._spectrum = self._extended[before : before + bins]
-        self._before, self._mirrored = (
-            before,
-            np.r_[before:0:-1, plan.samples - bins : plan.samples - bins - after : -1],
-        )
-        self._outside = np.r_[:before, before + bins : before + bins + after]
+        half = plan.samples // 2 + 1
+        before = -8 * (min([0, *(int(group.low.min()) for group in plan.groups)]) // 8)
+        after = max([half, *(int((group.low + group.width).max()) for group in plan.groups)]) - half
+        self._extended = pyfftw.empty_aligned(before + half + after, np.complex64)
+        self._before, self._spectrum = before, self._extended[before : before + half]
+        self._mirrored = np.r_[before:0:-1, plan.samples - half : plan.samples - half - after : -1]
+        self._outside = np.r_[:before, before + half : before + half + after]
         self._batches = []
         most = max((group.rate for group in plan.groups), default=1) * plan.hops + 8
         self._scratch = [np.empty(most, np.float32) for _ in range(3)]
-        with _PLANNER:
-            self._forward = pyfftw.FFTW(self._block, self._spectrum, flags=("FFTW_ESTIMATE",))
-            for group in plan.groups:
-                for first in range(0, len(group.voices), MAX_ROWS):
-                    part = slice(first, first + MAX_ROWS)
-                    shape = len(group.voices[part]), plan.hops * group.rate
-                    bins, coarse = (pyfftw.empty_aligned(shape, np.complex64) for _ in range(2))
-                    inverse = pyfftw.FFTW(bins, coarse, axes=(1,), direction="FFTW_BACKWARD", flags=FLAGS)
-                    self._batches.append((group, part, bins, coarse, inverse))
+        self._forward = pyfftw.FFTW(self._block, self._spectrum, flags=("FFTW_ESTIMATE",))
+        for group in plan.groups:
+            for first in range(0, len(group.voices), MAX_ROWS):
+                part = slice(first, first + MAX_ROWS)
+                shape = len(group.voices[part]), plan.hops * group.rate
+                bins, coarse = (pyfftw.empty_aligned(shape, np.complex64) for _ in range(2))
+                inverse = pyfftw.FFTW(bins, coarse, axes=(1,), direction="FFTW_BACKWARD", flags=FLAGS)
+                self._batches.append((group, part, bins, coarse, inverse))
 
     def __call__(self, blocks: list[np.ndarray]) -> np.ndarray:
         """Pooled power ``|W|**2``, shape (blocks, useful hops, voices), of blocks of shape (samples,), float32."""

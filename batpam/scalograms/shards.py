@@ -122,8 +122,8 @@ def scalogram(
             def fill(first: int) -> None:
                 nonlocal row_done
                 last = min(first + PIECE_ROWS[device], total)
-                following = sources[int(np.searchsorted(starts, first, side="right")) - 1 :]
-                chunks = _compress(_compute_rows(following, first, last, settings, device))
+                begin, end = np.searchsorted(starts, first, "right") - 1, np.searchsorted(starts, last)
+                chunks = _compress(_compute_rows(sources[begin:end], first, last, settings, device))
                 with writing:
                     for number, chunk in enumerate(chunks):
                         power.id.write_direct_chunk((first + number * CHUNK_ROWS, 0), chunk)
@@ -204,14 +204,12 @@ def _describe(file: Any, settings: ScalogramSettings, sources: list[_Source]) ->
 def _compute_rows(
     sources: list[_Source], first: int, last: int, settings: ScalogramSettings, device: str
 ) -> np.ndarray:
-    """Rows ``first`` to ``last - 1`` of the shard as bytes, from however many segments; ``first`` lies in the first."""
+    """Rows ``first`` to ``last - 1`` of the shard as bytes, from the segments that they are of."""
     from batpam.scalograms.transform import read_power  # not for those who only read a shard
 
     rows = np.empty((last - first, settings.voices), np.uint8)
     for source in sources:
         begin = source.segment.row
-        if begin >= last:
-            break
         low, high = max(begin, first), min(begin + source.segment.hops, last)
         hops = source.segment.first_hop + low - begin, source.segment.first_hop + high - begin
         with open_recording(Path(source.path), source.channel, source.samples) as recording:

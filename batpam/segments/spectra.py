@@ -55,7 +55,7 @@ def short_time_power(samples: np.ndarray, size: int, first: int, last: int) -> n
     return power
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=64)
 def _batch(size: int, thread: int) -> tuple[np.ndarray, np.ndarray, pyfftw.FFTW, np.ndarray]:
     """Buffers and plan of one thread for frames of a size; estimated, so that every run rounds alike."""
     pairs = pyfftw.zeros_aligned((BATCH // 2, size), np.complex64)

@@ -176,6 +176,13 @@ def test_voices_above_nyquist_are_silent():
     assert (power[:, transform.frequencies() < 90_000] > -100).all()
 
 
+def test_sample_rate_that_no_voice_is_below_gives_the_floor():
+    transform = ScalogramSettings(f_min=60_000, voices=8)
+    power = wavelet_power(np.random.default_rng(0).normal(0, 0.1, 9_600), 96_000, transform)
+    assert power.shape == (200, 8)
+    assert (power == FLOOR_DB).all()
+
+
 @settings(max_examples=20, deadline=None)
 @given(first=st.integers(0, 900), length=st.integers(1, 700), rate=st.sampled_from([RATE, 441_000, 250_000]))
 def test_a_stretch_is_the_same_wherever_it_is_cut(first, length, rate):
