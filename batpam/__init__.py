@@ -4,13 +4,14 @@ __version__ = "0.1.0"
 
 STAGE_VERSIONS = {
     "simulate": 1,
-    "index": 1,
-    "segment": 2,
+    "index": 2,
+    "segment": 3,
     "scalogram": 2,
     "detect": 2,
     "ledger": 1,
-    "activity": 1,
-    "report": 1,
+    "health": 1,
+    "activity": 2,
+    "report": 2,
     "train": 1,
 }
 """Counted up when the result of a stage changes for the same input; the workflow reruns the stage then."""

@@ -13,7 +13,7 @@ from batpam.errors import AudioError, UserError
 app = typer.Typer(
     help="Which bats were active where and when: ultrasonic recordings in, activity tables and reports out.\n\n"
     "The stages in the order of the data: simulate (or your recordings), index, segment, scalogram, detect, ledger, "
-    "activity, gather, report. `snakemake --cores all` runs them all; each can be run by hand.",
+    "health, activity, gather, coverage, report. `snakemake --cores all` runs them all; each can be run by hand.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -116,7 +116,7 @@ def check(
 
     from batpam.config import check_config, read_config
     from batpam.models.files import model_hash
-    from batpam.recordings.index import check_any, folders_of
+    from batpam.recordings.find import check_any, folders_of
 
     settings = check_config(json.loads(override)) if override else read_config(config)
     model, deployments = _survey(settings)
@@ -160,6 +160,29 @@ def plan(
         raise typer.Exit(3)
 
 
+@app.command(epilog=_example("batpam inspect card/20240601_213000.WAV --timezone Europe/London"))
+def inspect(
+    files: Annotated[list[Path], typer.Argument(help="Recordings.")],
+    timezone: Annotated[str, typer.Option(help="IANA time zone of clocks that name none.")] = "UTC",
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Say what a recording is: audio, time, recorder, what each source says of it, and where they disagree."""
+    from batpam.config import IndexConfig
+    from batpam.recordings.inspect import inspect as run
+    from batpam.recordings.inspect import show
+    from batpam.survey import check_zone
+
+    check_zone(timezone, "options")
+    limits = IndexConfig()
+    show(
+        [
+            run(file, timezone, min_sample_rate=limits.min_sample_rate, min_duration=limits.min_duration)
+            for file in files
+        ],
+        as_json=as_json,
+    )
+
+
 @app.command(epilog=_example("batpam simulate --output results/demo"))
 def simulate(
     output: Annotated[Path, typer.Option(help="Folder: recordings/SITE/*.wav and truth.parquet.")],
@@ -177,43 +200,53 @@ def simulate(
 
 @app.command(epilog=_example("batpam index --sites config/sites.tsv --output results/index"))
 def index(
-    output: Annotated[Path, typer.Option(help="Folder: recordings.parquet, shards.tsv, manifests/.")],
+    output: Annotated[Path, typer.Option(help="Folder: recordings.parquet, shards.tsv, manifests/, logs/.")],
     sites: Sites = None,
     recordings: Folder = None,
     timezone: Zone = "UTC",
     shard_hours: Annotated[float, typer.Option(help="Most audio in a shard, h.")] = 24.0,
     min_sample_rate: Annotated[float, typer.Option(help="Exclude recordings below, Hz.")] = 90_000.0,
+    min_duration: Annotated[float, typer.Option(help="Exclude shorter recordings, s.")] = 0.05,
+    follow_links: Annotated[bool, typer.Option(help="Follow links that lead out of the folders.")] = False,
     workers: Workers = 1,
 ) -> None:
-    """Find the recordings of every site, read their headers, give them nights and put them into shards."""
+    """Find the recordings of every site, read their headers, give them nights and put them into shards.
+
+    Files that an earlier index in the same folder knows and that did not change are not opened again.
+    """
     from batpam.recordings.index import index as run
 
-    _hold_to_limits(index={"shard_hours": shard_hours, "min_sample_rate": min_sample_rate})
-    run(
-        _deployments(sites, recordings, timezone), output, shard_hours=shard_hours, min_sample_rate=min_sample_rate,
-        workers=workers,
-    )  # fmt: skip
+    settings = _hold_to_limits(
+        index={
+            "shard_hours": shard_hours, "min_sample_rate": min_sample_rate, "min_duration": min_duration,
+            "follow_links": follow_links,
+        }
+    ).index  # fmt: skip
+    run(_deployments(sites, recordings, timezone), output, **settings.model_dump(), workers=workers)
 
 
 @app.command(
-    epilog=_example("batpam segment --manifest M.parquet --output segments.parquet --coverage coverage.parquet")
+    epilog=_example(
+        "batpam segment --manifest M.parquet --output segments.parquet --coverage coverage.parquet --sound sound.parquet"
+    )
 )
 def segment(
     manifest: Manifest,
     output: Output,
     coverage: Annotated[Path, typer.Option(help="Also written: how far each file could be read.")],
+    sound: Annotated[Path, typer.Option(help="Also written: noise, clipping, rain and insects of each file.")],
     hop: Hop = 0.0005,
     f_min: Annotated[float, typer.Option(help="Lowest frequency that is looked at, Hz.")] = 10_000.0,
     threshold_db: Annotated[float, typer.Option(help="Rise above the noise that is kept, dB.")] = 7.0,
     padding: Annotated[float, typer.Option(help="Kept before and after, s.")] = 0.2,
     workers: Workers = 1,
 ) -> None:
-    """Find where in the recordings of a shard something ultrasonic may be."""
+    """Find where in the recordings of a shard something ultrasonic may be, and measure noise, clipping, rain and insects."""
     from batpam.segments.gate import segment as run
 
     _hold_to_limits(segment={"f_min": f_min, "threshold_db": threshold_db, "padding": padding}, scalogram={"hop": hop})
     settings = {"hop": hop, "f_min": f_min, "threshold_db": threshold_db, "padding": padding}
-    run(manifest, output, coverage, **settings, workers=workers)
+    run(manifest, output, coverage, sound, **settings, workers=workers)
 
 
 @app.command(epilog=_example("batpam scalogram --manifest M.parquet --segments S.parquet --output shard.h5"))
@@ -261,6 +294,7 @@ SiteTable = Annotated[Path, typer.Option(help="Recordings of the site, results/i
 Segments = Annotated[Path, typer.Option(help="Folder of segments and coverage.")]
 Detections = Annotated[Path, typer.Option(help="Folder of detections.")]
 SiteLedger = Annotated[Path, typer.Option(help="Ledger of the site.")]
+SiteHealth = Annotated[Path, typer.Option(help="State of the site's recorders, results/health/SITE.parquet.")]
 
 
 @app.command(
@@ -281,14 +315,63 @@ def ledger(
 
 @app.command(
     epilog=_example(
+        "batpam health --site orchard --sites config/sites.tsv --index results/index/sites/orchard.parquet "
+        "--logs results/index/logs/orchard.parquet --ledger results/coverage/sites/orchard.parquet --output H.parquet"
+    )
+)
+def health(
+    site: SiteName,
+    index: SiteTable,
+    logs: Annotated[Path, typer.Option(help="Logs of the site's recorders, results/index/logs/SITE.parquet.")],
+    ledger: SiteLedger,
+    output: Output,
+    segments: Segments = Path("results/segments"),
+    sites: Sites = None,
+    recordings: Folder = None,
+    timezone: Zone = "UTC",
+    min_valid_share: Annotated[
+        float, typer.Option(help="Usable share of the scheduled dark hours of a valid night.")
+    ] = 0.9,
+    min_partial_share: Annotated[float, typer.Option(help="Share below which a night has failed.")] = 0.1,
+    max_flat_share: Annotated[float, typer.Option(help="Share of stuck samples from which it has failed.")] = 0.1,
+    max_clipped_share: Annotated[
+        float, typer.Option(help="Share of clipped samples from which it is partial.")
+    ] = 0.001,
+    max_offset: Annotated[float, typer.Option(help="Mean of the samples from which it is partial.")] = 0.02,
+    max_click_share: Annotated[float, typer.Option(help="Share of rain and clicks from which it is partial.")] = 0.5,
+    max_sensitivity_change: Annotated[
+        float, typer.Option(help="Fall of the noise from which it is partial, dB.")
+    ] = 6.0,
+    reference_nights: Annotated[int, typer.Option(help="First nights that the later ones are held to.")] = 3,
+    failed_after: Annotated[int, typer.Option(help="Night of such a fall in a row from which it has failed.")] = 3,
+    min_battery_v: Annotated[float, typer.Option(help="Voltage below which the battery is low, V.")] = 3.6,
+) -> None:
+    """Say for every recorder and night whether it is valid, partial or failed, why, and what its effort was."""
+    from batpam.recordings.health import health as run
+
+    settings = {
+        "min_valid_share": min_valid_share, "min_partial_share": min_partial_share, "max_flat_share": max_flat_share,
+        "max_clipped_share": max_clipped_share, "max_offset": max_offset, "max_click_share": max_click_share,
+        "max_sensitivity_change": max_sensitivity_change, "reference_nights": reference_nights,
+        "failed_after": failed_after, "min_battery_v": min_battery_v,
+    }  # fmt: skip
+    _hold_to_limits(health=settings)
+    deployments = _of_site(_deployments(sites, recordings, timezone), site)
+    run(site, index, logs, segments, ledger, deployments, output, **settings)
+
+
+@app.command(
+    epilog=_example(
         "batpam activity --site orchard --sites config/sites.tsv --index results/index/sites/orchard.parquet "
-        "--ledger results/coverage/sites/orchard.parquet --output results/activity/orchard"
+        "--ledger results/coverage/sites/orchard.parquet --health results/health/orchard.parquet "
+        "--output results/activity/orchard"
     )
 )
 def activity(
     site: SiteName,
     index: SiteTable,
     ledger: SiteLedger,
+    health: SiteHealth,
     output: Annotated[Path, typer.Option(help="Folder: passes, activity and nights, as Parquet and CSV.")],
     detections: Detections = Path("results/detections"),
     sites: Sites = None,
@@ -309,7 +392,7 @@ def activity(
         activity={"min_score": min_score, "min_species_score": min_species_score, "gap": gap, "min_calls": min_calls}
     )
     run(
-        index, detections, ledger, deployment, read_card(model or shipped_model()), output,
+        index, detections, ledger, health, deployment, read_card(model or shipped_model()), output,
         min_score=min_score, min_species_score=min_species_score, gap=gap, min_calls=min_calls,
     )  # fmt: skip
 
@@ -326,11 +409,27 @@ def gather(
     site: Annotated[list[str], typer.Option(help="Name of a site, once per site.")],
     activity: Annotated[Path, typer.Option(help="Folder of the sites' tables.")] = Path("results/activity"),
     coverage: Annotated[Path, typer.Option(help="Folder of the ledgers.")] = Path("results/coverage"),
+    health: Annotated[Path, typer.Option(help="Folder of the states of recorders.")] = Path("results/health"),
 ) -> None:
     """Put the tables of all sites together: activity, passes, nights, the ledger and its totals."""
     from batpam.activity.summary import gather as run
 
-    run(site, activity, coverage)
+    run(site, activity, coverage, health)
+
+
+@app.command(
+    epilog=_example("batpam coverage --total results/coverage/total.csv --output results/coverage/verdict.txt")
+)
+def coverage(
+    output: Output,
+    total: Annotated[Path, typer.Option(help="Totals of the ledger.")] = Path("results/coverage/total.csv"),
+    max_excluded_fraction: Annotated[float, typer.Option(help="Share that may be excluded.")] = 0.5,
+) -> None:
+    """Fail when too much of the survey was excluded, and say why it was."""
+    from batpam.recordings.ledger import check_coverage
+
+    _hold_to_limits(coverage={"max_excluded_fraction": max_excluded_fraction})
+    check_coverage(total, output, max_excluded_fraction=max_excluded_fraction)
 
 
 @app.command(epilog=_example("batpam report --sites config/sites.tsv --output results/report/index.html"))
@@ -338,7 +437,10 @@ def report(
     output: Annotated[Path, typer.Option(help="HTML page.")],
     activity: Annotated[Path, typer.Option(help="Folder of the tables.")] = Path("results/activity"),
     ledger: Annotated[Path, typer.Option(help="The ledger.")] = Path("results/coverage/ledger.parquet"),
-    site: Annotated[str, typer.Option(help="A page of this site only; --activity and --ledger are its own.")] = "",
+    health: Annotated[Path, typer.Option(help="State of the recorders.")] = Path("results/coverage/nights.parquet"),
+    site: Annotated[
+        str, typer.Option(help="A page of this site only; --activity, --ledger and --health are its own.")
+    ] = "",
     sites: Sites = None,
     recordings: Folder = None,
     timezone: Zone = "UTC",
@@ -352,9 +454,9 @@ def report(
     deployments = _deployments(sites, recordings, timezone)
     card = read_card(model or shipped_model())
     if site:
-        report_site(activity, ledger, _of_site(deployments, site)[0], card, output, title=title)
+        report_site(activity, ledger, health, _of_site(deployments, site)[0], card, output, title=title)
     else:
-        report_survey(activity, ledger, deployments, card, output, title=title)
+        report_survey(activity, ledger, health, deployments, card, output, title=title)
 
 
 @app.command(epilog=_example("batpam train --taxa config/taxa/europe.tsv --output models/mine.safetensors --workers 2"))

@@ -29,6 +29,12 @@ class IndexConfig(_Section):
     min_sample_rate: float = Field(
         90_000, ge=1000, description="Recordings below this real sample rate are excluded: no bat would be in them, Hz."
     )
+    min_duration: float = Field(
+        0.05, ge=0, le=60, description="Shorter recordings are excluded: nothing can be told from noise in them, s."
+    )
+    follow_links: bool = Field(
+        False, description="Whether links that lead out of the folders of the site sheet are followed."
+    )
 
 
 class SegmentConfig(_Section):
@@ -84,6 +90,53 @@ class ActivityConfig(_Section):
     min_calls: int = Field(2, ge=1, le=100, description="Fewest calls in a pass.")
 
 
+class HealthConfig(_Section):
+    """What makes the night of a recorder valid, partial or failed."""
+
+    min_valid_share: float = Field(
+        0.9, ge=0, le=1, description="Share of the scheduled dark hours that a valid night has at least usable."
+    )
+    min_partial_share: float = Field(0.1, ge=0, le=1, description="Share below which a night has failed.")
+    max_flat_share: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="Share of a night's audio with stuck samples or next to none from which it has failed.",
+    )
+    max_clipped_share: float = Field(
+        0.001, ge=0, le=1, description="Share of clipped samples from which it is partial."
+    )
+    max_offset: float = Field(
+        0.02, ge=0, le=1, description="Mean of the samples from which it is partial, re full scale."
+    )
+    max_click_share: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Share of a night's audio with rain or other broadband clicks from which it is partial.",
+    )
+    max_sensitivity_change: float = Field(
+        6.0, gt=0, le=60,
+        description="Fall of the noise in any band, from the recorder's own first nights, from which it is partial, dB.",
+    )  # fmt: skip
+    reference_nights: int = Field(
+        3, ge=1, le=60, description="First nights of a recorder that the later ones are held to."
+    )
+    failed_after: int = Field(
+        3, ge=1, le=60, description="From this night in a row on, a fall of the noise makes it failed."
+    )
+    min_battery_v: float = Field(3.6, ge=0, le=100, description="Voltage below which the battery is named low, V.")
+
+
+class CoverageConfig(_Section):
+    """What the ledger must say for a run to end well."""
+
+    max_excluded_fraction: float = Field(
+        0.5, ge=0, le=1,
+        description="Share of the files, and of the seconds, that may be excluded; above it the run fails. Duplicates do not count.",
+    )  # fmt: skip
+
+
 class Config(_Section):
     """Settings of a survey."""
 
@@ -97,7 +150,9 @@ class Config(_Section):
     segment: SegmentConfig = Field(default_factory=SegmentConfig)
     scalogram: ScalogramConfig = Field(default_factory=ScalogramConfig)
     detect: DetectConfig = Field(default_factory=DetectConfig)
+    health: HealthConfig = Field(default_factory=HealthConfig)
     activity: ActivityConfig = Field(default_factory=ActivityConfig)
+    coverage: CoverageConfig = Field(default_factory=CoverageConfig)
 
     @model_validator(mode="before")
     @classmethod

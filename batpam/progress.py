@@ -11,6 +11,8 @@ LINE_EVERY = 10.0
 class Progress:
     """A bar on a terminal; a line now and then in a log file: how far, how fast, how long to go.
 
+    A total of 0 is one that is not known before the end.
+
     Examples
     --------
     >>> with Progress("segmenting", 3, "files") as progress:  # doctest: +SKIP
@@ -18,7 +20,7 @@ class Progress:
     """
 
     def __init__(self, what: str, total: float, unit: str) -> None:
-        self.what, self.total, self.unit = what, total, unit
+        self.what, self.total, self.unit, self.done = what, total, unit, 0.0
 
     def __enter__(self) -> "Progress":
         self.began = self.said = time.monotonic()
@@ -26,21 +28,25 @@ class Progress:
         if sys.stderr.isatty():
             from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-            self.bar = Progress(
-                TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:.0f}/{task.total:.0f} " + self.unit),
-                TimeRemainingColumn(),
-            )  # fmt: skip
+            done = TextColumn("{task.completed:.0f}" + ("/{task.total:.0f} " if self.total else " ") + self.unit)
+            self.bar = Progress(TextColumn("{task.description}"), BarColumn(), done, TimeRemainingColumn())
             self.bar.start()
-            self.task = self.bar.add_task(self.what, total=self.total)
+            self.task = self.bar.add_task(self.what, total=self.total or None)
         return self
 
     def at(self, done: float) -> None:
         """Say how much is done."""
+        self.done = done
         if self.bar:
             self.bar.update(self.task, completed=done)
             return
         now = time.monotonic()
-        if now - self.said >= LINE_EVERY and 0 < done < self.total:
+        if now - self.said < LINE_EVERY:
+            return
+        if not self.total:
+            self.said = now
+            print(f"{self.what}: {done:.0f} {self.unit} so far", file=sys.stderr, flush=True)
+        elif 0 < done < self.total:
             self.said = now
             to_go = (now - self.began) / done * (self.total - done)
             print(
@@ -56,4 +62,6 @@ class Progress:
             self.bar.stop()
         elif kind is None:
             took = time.monotonic() - self.began
-            print(f"{self.what}: {self.total:.0f} {self.unit} in {took:.1f} s", file=sys.stderr, flush=True)
+            print(
+                f"{self.what}: {self.total or self.done:.0f} {self.unit} in {took:.1f} s", file=sys.stderr, flush=True
+            )

@@ -9,12 +9,12 @@ import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from batpam.errors import UserError
+from batpam.errors import UserError, printable
 
 UNDATED = "undated"
 """Stands for the night in names of shards whose recordings tell no time."""
@@ -27,7 +27,14 @@ SUFFIXES = frozenset(
 
 _SITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
 _NEEDED = ("site", "latitude", "longitude", "timezone", "recordings")
-_OPTIONAL = ("recorder", "time_expansion", "channel")
+_OPTIONAL = (
+    "recorder", "time_expansion", "channel", "clock", "clock_offset", "clock_drift", "schedule", "first_night",
+    "last_night",
+)  # fmt: skip
+_OFFSET = re.compile(r"(?:UTC)?([+-])([0-9]|0[0-9]|1[0-4])(?::?([0-5][0-9]))?")
+_SCHEDULE = re.compile(r"(?:(\d\d):(\d\d)|sunset([+-]\d+)?)-(?:(\d\d):(\d\d)|sunrise([+-]\d+)?)")
+EACH_CHANNEL = 0
+"""Stands for the channel of a deployment whose channels are recorders of their own."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,19 @@ class Deployment:
     time_expansion
         Factor by which the recordings were slowed down, 1 if they were not.
     channel
-        Channel to analyse, from 1.
+        Channel to analyse, from 1; :data:`EACH_CHANNEL` makes each a recorder of its own.
+    clock
+        Zone that the recorder's clock showed where a source names none: an IANA name or an offset such as ``+02:00``;
+        empty for the zone of the site.
+    clock_offset
+        What is added to the recorder's clock, s: 90 for one that was a minute and a half behind.
+    clock_drift
+        What the clock gained in a day, from noon of ``first_night`` on, s.
+    schedule
+        When it was to record in every night, local time: ``21:00-05:30``, ``sunset-sunrise``, ``sunset-30-sunrise+30``
+        (minutes); empty where nobody said.
+    first_night, last_night
+        Of the deployment, ISO 8601; empty where nobody said.
     """
 
     site: str
@@ -60,6 +79,12 @@ class Deployment:
     recorder: str = "1"
     time_expansion: float = 1.0
     channel: int = 1
+    clock: str = ""
+    clock_offset: float = 0.0
+    clock_drift: float = 0.0
+    schedule: str = ""
+    first_night: str = ""
+    last_night: str = ""
 
 
 def read_sites(path: Path) -> list[Deployment]:
@@ -111,22 +136,52 @@ def _deployment(row: dict[str, str], where: str) -> Deployment:
         position.append(value)
     if (position[0] is None) != (position[1] is None):
         raise UserError(f"{where}: latitude and longitude go together; give both or neither")
-    _check_zone(row["timezone"], where)
+    check_zone(row["timezone"], where)
     if not row["recordings"]:
         raise UserError(f"{where}: recordings is empty; name the folder of the site's recordings")
     expansion = _number(row.get("time_expansion") or "1", "time_expansion", where)
     if not 1 <= expansion <= 1000:
         raise UserError(f"{where}: time_expansion {expansion:g} is not between 1 and 1000")
-    channel = _number(row.get("channel") or "1", "channel", where)
-    if not (1 <= channel <= 1000 and channel.is_integer()):
-        raise UserError(f"{where}: channel {row['channel']} is not a whole number from 1")
+    if (row.get("channel") or "").lower() == "each":
+        channel = float(EACH_CHANNEL)
+    else:
+        channel = _number(row.get("channel") or "1", "channel", where)
+        if not (1 <= channel <= 1000 and channel.is_integer()):
+            raise UserError(f"{where}: channel {row['channel']} is not a whole number from 1, nor 'each'")
+    if row.get("clock") and not _OFFSET.fullmatch(row["clock"]):
+        check_zone(row["clock"], where)
+    offset, drift = (_number(row.get(name) or "0", name, where) for name in ("clock_offset", "clock_drift"))
+    if not (abs(offset) <= 1e10 and abs(drift) <= 3600):
+        raise UserError(f"{where}: clock_offset is in s, clock_drift in s per day and at most an hour")
+    if row.get("schedule") and schedule_of(row["schedule"]) is None:
+        raise UserError(
+            f"{where}: schedule {row['schedule']!r}: write 21:00-05:30, sunset-sunrise or sunset-30-sunrise+30"
+        )
+    if drift and not row.get("first_night"):
+        raise UserError(f"{where}: clock_drift needs first_night, the night from which on the clock drifted")
+    nights = []
+    for name in ("first_night", "last_night"):
+        try:
+            nights.append(date.fromisoformat(row[name]).isoformat() if row.get(name) else "")
+        except ValueError:
+            raise UserError(f"{where}: {name} {row[name]!r} is not a date such as 2024-06-01") from None
+    if all(nights) and nights[0] > nights[1]:
+        raise UserError(f"{where}: last_night {nights[1]} is before first_night {nights[0]}")
     return Deployment(
         row["site"], position[0], position[1], row["timezone"], row["recordings"], row.get("recorder") or "",
-        expansion, int(channel),
+        expansion, int(channel), row.get("clock") or "", offset, drift, row.get("schedule") or "",
+        *nights,
     )  # fmt: skip
 
 
-def _check_zone(name: str, where: str) -> None:
+def check_zone(name: str, where: str) -> None:
+    """Look whether a time zone is known.
+
+    Raises
+    ------
+    UserError
+        It is not.
+    """
     try:
         if not name:
             raise ZoneInfoNotFoundError
@@ -178,12 +233,16 @@ def sites_of_folder(folder: Path, timezone: str) -> list[Deployment]:
         The folder does not exist, holds files beside sub-folders, or the time zone is not known.
     """
     if not folder.is_dir():
-        raise UserError(f"recordings: {folder} is not a folder; give the folder that holds one sub-folder per site")
-    _check_zone(timezone, "timezone")
+        raise UserError(
+            f"recordings: {printable(folder)} is not a folder; give the folder that holds one sub-folder per site"
+        )
+    check_zone(timezone, "timezone")
     subfolders = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     beside = sorted(p.name for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
     if subfolders and beside:
-        raise UserError(f"recordings: {folder / beside[0]} lies beside the sub-folders; move it into that of its site")
+        raise UserError(
+            f"recordings: {printable(folder / beside[0])} lies beside the sub-folders; move it into that of its site"
+        )
     deployments = []
     for sub in subfolders or [folder.resolve()]:
         name = re.sub(r"[^A-Za-z0-9.-]+", "-", sub.name).strip("-.") or "site"
@@ -191,7 +250,9 @@ def sites_of_folder(folder: Path, timezone: str) -> list[Deployment]:
     names = [d.site.lower() for d in deployments]
     for name in names:
         if names.count(name) > 1:
-            raise UserError(f"recordings: two sub-folders of {folder} would both be site {name!r}; rename one")
+            raise UserError(
+                f"recordings: two sub-folders of {printable(folder)} would both be site {name!r}; rename one"
+            )
     return deployments
 
 
@@ -206,9 +267,45 @@ def night_of(local: datetime) -> date:
     return (local.replace(tzinfo=None) - timedelta(hours=12)).date()
 
 
+@dataclass(frozen=True)
+class NightlySchedule:
+    """When a recorder was to record in every night; minutes after local midnight, or minutes from the sun's."""
+
+    start_min: int
+    end_min: int
+    from_sunset: bool
+    to_sunrise: bool
+
+
+def schedule_of(text: str) -> NightlySchedule | None:
+    """A schedule of the site sheet; None if it is not one.
+
+    Examples
+    --------
+    >>> schedule_of("21:00-sunrise+30")
+    NightlySchedule(start_min=1260, end_min=30, from_sunset=False, to_sunrise=True)
+    """
+    found = _SCHEDULE.fullmatch(text.replace(" ", ""))
+    if not found:
+        return None
+    hour, minute, after_sunset, end_hour, end_minute, after_sunrise = found.groups()
+    if int(hour or 0) > 23 or int(minute or 0) > 59 or int(end_hour or 0) > 24 or int(end_minute or 0) > 59:
+        return None
+    return NightlySchedule(
+        int(hour) * 60 + int(minute) if hour else int(after_sunset or 0),
+        int(end_hour) * 60 + int(end_minute) if end_hour else int(after_sunrise or 0),
+        hour is None,
+        end_hour is None,
+    )
+
+
 @lru_cache(maxsize=256)
-def zone(name: str) -> ZoneInfo:
-    """Time zone by IANA name."""
+def zone(name: str) -> tzinfo:
+    """Time zone by IANA name, or by an offset such as ``+02:00``."""
+    offset = _OFFSET.fullmatch(name)
+    if offset:
+        minutes = int(offset[2]) * 60 + int(offset[3] or 0)
+        return timezone(timedelta(minutes=-minutes if offset[1] == "-" else minutes))
     return ZoneInfo(name)
 
 

@@ -23,9 +23,13 @@ _text, _whole, _number, _instant = pa.string(), pa.int64(), pa.float64(), pa.tim
 RECORDINGS = pa.schema(
     [
         ("recording", _text), ("site", _text), ("recorder", _text), ("path", _text), ("size_bytes", _whole),
-        ("modified_ns", _whole), ("night", _text), ("start_utc", _instant), ("utc_offset_min", _number),
-        ("clock_source", _text), ("sample_rate_hz", _number), ("time_expansion", _number), ("channel", _whole),
-        ("channels", _whole), ("samples", _whole), ("readable_samples", _whole), ("duration_s", _number),
+        ("modified_ns", _whole), ("sidecar_ns", _whole), ("night", _text), ("start_utc", _instant), ("start_local", _text),
+        ("utc_offset_min", _number), ("clock_source", _text), ("format", _text), ("header_rate_hz", _number),
+        ("sample_rate_hz", _number), ("time_expansion", _number), ("channel", _whole), ("channels", _whole),
+        ("samples", _whole), ("readable_samples", _whole), ("duration_s", _number), ("untriggered_s", _number),
+        ("make", _text), ("model", _text), ("serial", _text), ("firmware", _text), ("gain", _text), ("trigger", _text),
+        ("latitude", _number), ("longitude", _number), ("temperature_c", _number), ("battery_v", _number),
+        ("stop_reason", _text), ("sources", _text), ("warnings", _text), ("warning_detail", _text), ("digest", _text),
         ("state", _text), ("reason", _text), ("detail", _text), ("shard", _text),
     ]
 )  # fmt: skip
@@ -36,7 +40,7 @@ MANIFEST = pa.schema(
         RECORDINGS.field(name)
         for name in (
             "recording", "site", "recorder", "path", "size_bytes", "modified_ns", "night", "start_utc", "sample_rate_hz",
-            "time_expansion", "channel", "samples", "readable_samples",
+            "time_expansion", "channel", "samples", "readable_samples", "untriggered_s",
         )
     ]
 )  # fmt: skip
@@ -52,6 +56,41 @@ SEGMENTS = pa.schema(
 
 COVERAGE = pa.schema([("recording", _text), ("read_samples", _whole), ("detail", _text)])
 """How far each recording of a shard could be read."""
+
+BANDS_HZ = ((5_000, 15_000), (15_000, 30_000), (30_000, 60_000), (60_000, 120_000))
+"""Bands that the noise of a recorder is followed in, Hz."""
+
+NOISE_COLUMNS = tuple(f"noise_{low // 1000}_{high // 1000}_db" for low, high in BANDS_HZ)
+
+SOUND = pa.schema(
+    [
+        ("recording", _text), ("read_s", _number), ("clipped_samples", _whole), ("offset", _number), ("flat_s", _number),
+        ("click_s", _number), ("insect_s", _number), *((name, _number) for name in NOISE_COLUMNS),
+    ]
+)  # fmt: skip
+"""What the audio of each recording of a shard says of the recorder and the weather."""
+
+LOGS = pa.schema(
+    [
+        ("site", _text), ("recorder", _text), ("path", _text), ("kind", _text), ("share", _number),
+        ("start_utc", _instant), ("end_utc", _instant),
+    ]
+)  # fmt: skip
+"""When a recorder was to record (``scheduled``) or was on (``running``), by its own log, and what share of that time."""
+
+RECORDER_NIGHTS = pa.schema(
+    [
+        ("site", _text), ("recorder", _text), ("night", _text), ("state", _text), ("reasons", _text), ("detail", _text),
+        ("sunset_utc", _instant), ("sunrise_utc", _instant), ("schedule_source", _text), ("scheduled_dark_h", _number),
+        ("recorded_dark_h", _number), ("usable_dark_h", _number), ("recorded_h", _number), ("analysed_h", _number),
+        ("excluded_h", _number), ("untriggered_h", _number), ("files", _whole), ("files_excluded", _whole),
+        *((name, _number) for name in NOISE_COLUMNS), ("noise_change_db", _number), ("clipped_share", _number),
+        ("offset", _number), ("flat_h", _number), ("click_h", _number), ("insect_h", _number),
+        ("temperature_min_c", _number), ("temperature_max_c", _number), ("battery_min_v", _number),
+        ("stop_reasons", _text), ("warnings", _text),
+    ]
+)  # fmt: skip
+"""State, health and effort: one row per recorder and night, those without a recording too."""
 
 DETECTIONS = pa.schema(
     [
@@ -80,9 +119,10 @@ LEDGER = pa.schema(
 
 NIGHTS = pa.schema(
     [
-        ("site", _text), ("night", _text), ("sunset_utc", _instant), ("sunrise_utc", _instant), ("files", _whole),
-        ("files_excluded", _whole), ("recorded_h", _number), ("analysed_h", _number), ("excluded_h", _number),
-        ("dark_h", _number), ("analysed_dark_h", _number),
+        ("site", _text), ("night", _text), ("state", _text), ("reasons", _text), ("sunset_utc", _instant),
+        ("sunrise_utc", _instant), ("files", _whole), ("files_excluded", _whole), ("recorded_h", _number),
+        ("analysed_h", _number), ("excluded_h", _number), ("dark_h", _number), ("analysed_dark_h", _number),
+        ("scheduled_dark_h", _number), ("usable_dark_h", _number),
     ]
 )  # fmt: skip
 """Effort: one row per site and night that has a file."""
@@ -98,12 +138,12 @@ PASSES = pa.schema(
 
 ACTIVITY = pa.schema(
     [
-        ("site", _text), ("night", _text), ("taxon", _text), ("group", _text), ("rank", _text), ("calls", _whole),
-        ("passes", _whole), ("minutes", _whole), ("files_with_taxon", _whole), ("analysed_h", _number),
+        ("site", _text), ("night", _text), ("state", _text), ("taxon", _text), ("group", _text), ("rank", _text),
+        ("calls", _whole), ("passes", _whole), ("minutes", _whole), ("files_with_taxon", _whole), ("analysed_h", _number),
         ("passes_per_h", _number), ("minutes_per_h", _number),
     ]
 )  # fmt: skip
-"""Activity per site, night and taxon; zeros are nights on which the site was recorded and the taxon not found."""
+"""Activity per site, night and taxon; zeros are nights on which the recorders worked and the taxon was not found."""
 
 TRUTH = pa.schema(
     [
@@ -129,7 +169,7 @@ def write_table(
 
 
 def stream_table(
-    parts: Iterable[pd.DataFrame], schema: pa.Schema, path: Path, origin: Callable[[], Mapping[str, Any]]
+    parts: Iterable[pd.DataFrame | pa.Table], schema: pa.Schema, path: Path, origin: Callable[[], Mapping[str, Any]]
 ) -> int:
     """Write a table whole, part by part, so that it need not fit into memory.
 
@@ -146,24 +186,28 @@ def stream_table(
     rows = 0
     with written_whole(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
         for part in parts:
-            writer.write_table(pa.Table.from_pandas(part, schema=schema, preserve_index=False))
+            writer.write_table(_arrow(part, schema))
             rows += len(part)
         writer.add_key_value_metadata({"batpam": json.dumps(dict(origin()), sort_keys=True)})
     return rows
 
 
 def table_bytes(
-    rows: pd.DataFrame | Iterable[Mapping[str, Any]], schema: pa.Schema, origin: Mapping[str, Any]
+    rows: pd.DataFrame | pa.Table | Iterable[Mapping[str, Any]], schema: pa.Schema, origin: Mapping[str, Any]
 ) -> bytes:
     """A table as the bytes of a Parquet file; the same rows give the same bytes."""
-    if isinstance(rows, pd.DataFrame):
-        table = pa.Table.from_pandas(rows, schema=schema, preserve_index=False)
-    else:
-        table = pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
-    table = table.replace_schema_metadata({"batpam": json.dumps(dict(origin), sort_keys=True)})
+    table = _arrow(rows, schema).replace_schema_metadata({"batpam": json.dumps(dict(origin), sort_keys=True)})
     buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
+    pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
     return buffer.getvalue()
+
+
+def _arrow(rows: pd.DataFrame | pa.Table | Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+    if isinstance(rows, pd.DataFrame):
+        return pa.Table.from_pandas(rows, schema=schema, preserve_index=False)
+    if isinstance(rows, pa.Table):
+        return rows.cast(schema)
+    return pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
 
 
 def read_table(path: Path, columns: Sequence[str] | None = None, *, filters: Any = None) -> pd.DataFrame:

@@ -63,6 +63,36 @@ def build_wav(
     return struct.pack("<4sI4s", b"RIFF", len(body) + 4, b"WAVE") + body
 
 
+def build_d500x(samples: np.ndarray, rate: int = 500_000) -> bytes:
+    """Make a recording of a Pettersson D500X: int16 samples behind 980 bytes of its own header in the same chunk."""
+    header = bytearray(0x400 - 0x2C)
+    for at, text in ((0xE0, b"140523 22:31:05"), (0xF0, b"D500X V2.1.3"), (0x200, b"LAT: 51 12 33.0 N")):
+        header[at - 0x2C : at - 0x2C + len(text)] = text
+    return build_wav(np.concatenate([np.frombuffer(header, "<i2"), samples.astype("<i2")]), rate)
+
+
+def build_triggered(parts: Sequence[np.ndarray | int], rate: int = 250_000) -> tuple[bytes, np.ndarray]:
+    """Make a triggered recording of an AudioMoth, and the samples for which it stands.
+
+    ``parts`` are int16 samples, and the numbers of blocks of 256 samples that it left out. The header has 488 bytes: 12
+    samples and whole blocks of 256 lie before each number.
+    """
+    written, meant = [], []
+    for part in parts:
+        if isinstance(part, int):
+            block = np.zeros(256, np.int16)
+            block[:32] = [1 if part >> bit & 1 else -1 for bit in range(32)]
+            written.append(block)
+            meant.append(np.zeros(256 * part, np.int16))
+        else:
+            written.append(part)
+            meant.append(part)
+    comment = b"ICMT" + struct.pack("<I", 424) + b"Recorded by AudioMoth with amplitude threshold".ljust(424, b"\0")
+    content = build_wav(np.concatenate(written), rate, before=[(b"LIST", b"INFO" + comment)])
+    assert content.index(b"data") + 8 == 488
+    return content, np.concatenate(meant)
+
+
 def _write_wav(path: Path, samples: np.ndarray | None = None, rate: int = 250_000, **what: object) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(build_wav(np.zeros(500, np.int16) if samples is None else samples, rate, **what))  # type: ignore[arg-type]
@@ -72,6 +102,16 @@ def _write_wav(path: Path, samples: np.ndarray | None = None, rate: int = 250_00
 @pytest.fixture(scope="session")
 def wav_bytes() -> Callable[..., bytes]:
     return build_wav
+
+
+@pytest.fixture(scope="session")
+def d500x_bytes() -> Callable[..., bytes]:
+    return build_d500x
+
+
+@pytest.fixture(scope="session")
+def triggered_bytes() -> Callable[..., tuple[bytes, np.ndarray]]:
+    return build_triggered
 
 
 @pytest.fixture(scope="session")

@@ -4,19 +4,21 @@ import sys
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from batpam.activity.passes import find_passes, name_calls
-from batpam.activity.sun import sun_times
 from batpam.files import write_text
 from batpam.models.files import ModelCard
+from batpam.sun import sun_times
 from batpam.survey import Deployment
 from batpam.tables import (
     ACTIVITY,
     LEDGER,
     NIGHTS,
     PASSES,
+    RECORDER_NIGHTS,
     concat_tables,
     detections_schema,
     provenance,
@@ -26,6 +28,10 @@ from batpam.tables import (
     write_table,
 )
 
+COUNTS, RATES = ("calls", "passes", "minutes", "files_with_taxon"), ("passes_per_h", "minutes_per_h")
+FAILED = "failed"
+"""State of a night of which nothing can be said but what was found."""
+
 SITE_TABLES = {"passes": PASSES, "activity": ACTIVITY, "nights": NIGHTS}
 
 
@@ -33,6 +39,7 @@ def activity(
     recordings: Path,
     detections: Path,
     ledger: Path,
+    health: Path,
     deployment: Deployment,
     card: ModelCard,
     output: Path,
@@ -52,6 +59,8 @@ def activity(
         Folder of ``SHARD.parquet``.
     ledger
         The site's ledger.
+    health
+        State of the site's recorders, of the schema RECORDER_NIGHTS.
     deployment
         A row of the site, for its position.
     card
@@ -74,7 +83,7 @@ def activity(
         min_species_score=min_species_score,
     )
     passes = find_passes(calls, gap=gap, min_calls=min_calls)
-    nights = effort(read_table(ledger), deployment)
+    nights = effort(read_table(ledger), read_table(health), deployment)
     site_activity = count_activity(passes, calls, nights)
     settings = {"min_score": min_score, "min_species_score": min_species_score, "gap": gap, "min_calls": min_calls}
     origin = provenance("activity", model=card.name, **settings)
@@ -84,12 +93,14 @@ def activity(
     print(f"{deployment.site}: {len(passes)} passes of {passes['taxon'].nunique()} taxa", file=sys.stderr)
 
 
-def effort(ledger: pd.DataFrame, deployment: Deployment) -> pd.DataFrame:
+def effort(ledger: pd.DataFrame, health: pd.DataFrame, deployment: Deployment) -> pd.DataFrame:
     """What was recorded and analysed in every night of a site, and how much of it between sunset and sunrise.
 
-    Files without a time share a row whose night is missing.
+    Files without a time share a row whose night is missing. A night is valid where it is for all recorders of the site,
+    failed where it has failed for all, else partial.
     """
     rows = []
+    recorders = {night: part for night, part in health.groupby(health["night"].fillna(""))}
     for night, part in ledger.groupby("night", dropna=False):
         dated = isinstance(night, str)
         sunset, sunrise = (
@@ -104,10 +115,13 @@ def effort(ledger: pd.DataFrame, deployment: Deployment) -> pd.DataFrame:
                 ends.clip(upper=pd.Timestamp(sunrise)) - begins.clip(lower=pd.Timestamp(sunset))
             ).dt.total_seconds()
             dark = float(overlap[part["state"] == "analysed"].clip(lower=0).sum() / 3600)
+        state, reasons, scheduled, usable = _state_of(recorders.get(night if dated else "", health[:0]))
         rows.append(
             {
                 "site": deployment.site,
                 "night": night if dated else None,
+                "state": state,
+                "reasons": reasons,
                 "sunset_utc": sunset,
                 "sunrise_utc": sunrise,
                 "files": part["recording"].nunique(),
@@ -117,13 +131,26 @@ def effort(ledger: pd.DataFrame, deployment: Deployment) -> pd.DataFrame:
                 "excluded_h": float(hours.get("excluded", 0.0)),
                 "dark_h": (sunrise - sunset).total_seconds() / 3600 if sunset and sunrise else None,
                 "analysed_dark_h": dark,
+                "scheduled_dark_h": scheduled,
+                "usable_dark_h": usable,
             }
         )
     return pd.DataFrame(rows, columns=NIGHTS.names)
 
 
+def _state_of(recorders: pd.DataFrame) -> tuple[str, str, float | None, float | None]:
+    """State, reasons, scheduled and usable dark hours of a night, of those of its recorders."""
+    states = set(recorders["state"])
+    state = states.pop() if len(states) == 1 else "partial"
+    reasons = dict.fromkeys(code for codes in recorders["reasons"] for code in codes.split(",") if code)
+    hours = [recorders[name].sum(min_count=1) for name in ("scheduled_dark_h", "usable_dark_h")]
+    return state, ",".join(reasons), hours[0], hours[1]
+
+
 def count_activity(passes: pd.DataFrame, calls: pd.DataFrame, nights: pd.DataFrame) -> pd.DataFrame:
     """Passes, calls and minutes per night and taxon, with zeros for nights that were analysed and had none.
+
+    Where the recorders have failed, what was not found is not a zero: nothing is known, and nothing is said.
 
     ``calls`` and ``files_with_taxon`` count every accepted call, part of a pass or not; ``minutes`` counts the minutes of
     the clock in which one begins.
@@ -145,12 +172,16 @@ def count_activity(passes: pd.DataFrame, calls: pd.DataFrame, nights: pd.DataFra
         name = night.night if isinstance(night.night, str) else ""
         for taxon in taxa.itertuples():
             key = (name, taxon.taxon)
+            if night.state == FAILED and key not in per.index:
+                rows.append(_unknown(night, taxon, name))
+                continue
             counts = per.loc[key] if key in per.index else {"calls": 0, "minutes": 0, "files_with_taxon": 0}
             count = int(pass_counts.get(key, 0))
             rows.append(
                 {
                     "site": night.site,
                     "night": name or None,
+                    "state": night.state,
                     "taxon": taxon.taxon,
                     "group": taxon.group,
                     "rank": taxon.rank,
@@ -163,7 +194,14 @@ def count_activity(passes: pd.DataFrame, calls: pd.DataFrame, nights: pd.DataFra
                     "minutes_per_h": int(counts["minutes"]) / night.analysed_h,
                 }
             )
-    return pd.DataFrame(rows, columns=ACTIVITY.names)
+    return pd.DataFrame(rows, columns=ACTIVITY.names).astype(dict.fromkeys(COUNTS, "Int64"))
+
+
+def _unknown(night: Any, taxon: Any, name: str) -> dict[str, Any]:
+    return {
+        "site": night.site, "night": name or None, "state": night.state, "taxon": taxon.taxon, "group": taxon.group,
+        "rank": taxon.rank, "analysed_h": night.analysed_h,
+    }  # fmt: skip
 
 
 def fill_zeros(activity: pd.DataFrame, nights: pd.DataFrame) -> pd.DataFrame:
@@ -175,16 +213,15 @@ def fill_zeros(activity: pd.DataFrame, nights: pd.DataFrame) -> pd.DataFrame:
         Of the schemas ACTIVITY and NIGHTS, of all sites.
     """
     taxa = activity[["taxon", "group", "rank"]].drop_duplicates("taxon")
-    analysed = nights.loc[nights["analysed_h"] > 0, ["site", "night", "analysed_h"]]
-    counts = activity.drop(columns=["group", "rank", "analysed_h"])
+    analysed = nights.loc[nights["analysed_h"] > 0, ["site", "night", "state", "analysed_h"]]
+    counts = activity.drop(columns=["group", "rank", "analysed_h", "state"]).astype(dict.fromkeys(COUNTS, "Int64"))
     full = analysed.merge(taxa, how="cross").merge(counts, how="left", on=["site", "night", "taxon"])
-    whole, rates = ["calls", "passes", "minutes", "files_with_taxon"], ["passes_per_h", "minutes_per_h"]
-    full[whole] = full[whole].fillna(0).astype("int64")
-    full[rates] = full[rates].fillna(0.0)
+    known, columns = full["state"] != FAILED, [*COUNTS, *RATES]
+    full.loc[known, columns] = full.loc[known, columns].fillna(0)
     return full.sort_values(["site", "night", "taxon"], ignore_index=True)[ACTIVITY.names]
 
 
-def gather(sites: Sequence[str], activity: Path, coverage: Path) -> None:
+def gather(sites: Sequence[str], activity: Path, coverage: Path, health: Path) -> None:
     """Put the tables of all sites one below the other.
 
     Parameters
@@ -196,7 +233,9 @@ def gather(sites: Sequence[str], activity: Path, coverage: Path) -> None:
         written there, as Parquet and CSV.
     coverage
         Folder of the ledgers, ``sites/SITE.parquet``; gets ``ledger`` (every stretch of every file) and ``total`` (files,
-        samples and seconds by state and reason).
+        samples and seconds by state and reason) and ``nights`` (state, health and effort of every recorder and night).
+    health
+        Folder of ``SITE.parquet`` of the schema RECORDER_NIGHTS.
     """
     for name, schema in SITE_TABLES.items():
         rows = concat_tables([activity / site / f"{name}.parquet" for site in sites], schema)
@@ -208,7 +247,18 @@ def gather(sites: Sequence[str], activity: Path, coverage: Path) -> None:
     rows = concat_tables([coverage / "sites" / f"{site}.parquet" for site in sites], LEDGER)
     write_table(rows, LEDGER, coverage / "ledger.parquet", provenance("ledger"))
     write_csv(rows, LEDGER, coverage / "ledger.csv")
-    total = rows.groupby(["state", "reason"], as_index=False).agg(
-        files=("recording", "nunique"), samples=("samples", "sum"), seconds=("duration_s", "sum")
-    )
+    # a file of which a part is analysed is lost to nobody
+    state = rows["state"].where(rows["state"] == "analysed")
+    whole = state.groupby(rows["recording"]).transform("first").isna() | (rows["state"] == "analysed")
+    total = (
+        rows.assign(whole=rows["recording"].where(whole))
+        .groupby(["state", "reason"], as_index=False)
+        .agg(
+            files=("recording", "nunique"), whole_files=("whole", "nunique"), samples=("samples", "sum"),
+            seconds=("duration_s", "sum"),
+        )
+    )  # fmt: skip
     write_text(coverage / "total.csv", total.to_csv(index=False))
+    health_rows = concat_tables([health / f"{site}.parquet" for site in sites], RECORDER_NIGHTS)
+    write_table(health_rows, RECORDER_NIGHTS, coverage / "nights.parquet", read_origin(health / f"{sites[0]}.parquet"))
+    write_csv(health_rows, RECORDER_NIGHTS, coverage / "nights.csv")

@@ -25,8 +25,8 @@ from batpam.recordings.index import list_recordings
 from batpam.survey import Deployment
 
 PER_SHARD = ("segment_recordings", "compute_scalograms", "detect_calls")
-PER_SITE = ("reconcile_ledger", "summarise_activity", "report_site")
-ONCE = ("index_recordings", "gather_survey", "report_survey", "all")
+PER_SITE = ("reconcile_ledger", "assess_recorders", "summarise_activity", "report_site")
+ONCE = ("index_recordings", "gather_survey", "check_coverage", "report_survey", "all")
 """The rules of a whole run, by how often they run; Snakemake counts the target `all` as a job too."""
 
 DEMO = "results/demo"
@@ -190,10 +190,9 @@ def plan(
     began = time.perf_counter()
     table = list_recordings(
         deployments,
-        shard_hours=settings.index.shard_hours,
-        min_sample_rate=settings.index.min_sample_rate,
+        **settings.index.model_dump(),
         workers=threads_of("index_recordings", cores),
-    )
+    ).to_pandas()
     index_s = time.perf_counter() - began
     indexed = table[table["state"] == "indexed"]
     seconds = indexed["readable_samples"] / indexed["sample_rate_hz"]

@@ -124,7 +124,7 @@ def _run_stages(
     from batpam.scalograms.shards import scalogram
     from batpam.segments.gate import segment
 
-    manifest, segments, coverage = folder / "m.parquet", folder / "s.parquet", folder / "c.parquet"
+    manifest, segments = folder / "m.parquet", folder / "s.parquet"
     shard, detections = folder / "shard.h5", folder / "d.parquet"
     # where cuda is asked for and this machine has none, the time of the CPU is better than none
     device = "cpu" if settings.detect.device == "cpu" else "auto"
@@ -135,7 +135,8 @@ def _run_stages(
             lambda: segment(
                 manifest,
                 segments,
-                coverage,
+                folder / "c.parquet",
+                folder / "n.parquet",
                 hop=settings.scalogram.hop,
                 **settings.segment.model_dump(),
                 workers=threads_of("segment_recordings", cores),

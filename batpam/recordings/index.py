@@ -1,25 +1,48 @@
-"""The index: every file of every site, its night, and the shards that jobs are made of."""
+"""The index: every file of every site, its night, and the shards that jobs are made of.
 
-import hashlib
+A file is opened once. The table of a site is the memory of the index: a row whose file has the same size and time is taken
+from it, as long as the rows of the site sheet and the settings are those it was made with.
+"""
+
+import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
-from glob import glob, has_magic
+from dataclasses import asdict
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from batpam.errors import AudioError, UserError
+from batpam.errors import UserError
 from batpam.files import write_if_changed, write_text
 from batpam.progress import Progress
-from batpam.recordings.audio import probe
-from batpam.recordings.clocks import read_guano, start_of
-from batpam.survey import SUFFIXES, UNDATED, Deployment, night_of, zone
-from batpam.tables import MANIFEST, RECORDINGS, STAGE_VERSIONS, provenance, table_bytes, write_table
+from batpam.recordings.conflicts import mark_conflicts
+from batpam.recordings.describe import describe
+from batpam.recordings.find import Found, Search, check_any
+from batpam.recordings.logs import read_log
+from batpam.survey import EACH_CHANNEL, UNDATED, Deployment
+from batpam.tables import LOGS, MANIFEST, RECORDINGS, STAGE_VERSIONS, provenance, read_origin, stream_table, table_bytes
+
+BATCH = 2000
+"""Files that are described at a time; then they are rows of a table, which is ten times smaller."""
+
+COMMON_TEXTS = (
+    "site", "recorder", "night", "clock_source", "format", "make", "model", "serial", "firmware", "gain", "trigger",
+    "stop_reason", "sources", "shard",
+)  # fmt: skip
+"""Columns in which few texts stand many times."""
+
+PIECE = 50
+"""Files that a thread describes at a time."""
 
 
 def index(
@@ -28,13 +51,14 @@ def index(
     *,
     shard_hours: float,
     min_sample_rate: float,
+    min_duration: float,
+    follow_links: bool = False,
     workers: int = 1,
-) -> pd.DataFrame:
+) -> pa.Table:
     """Index the recordings of a survey.
 
-    Writes ``recordings.parquet``, ``shards.tsv``, ``sites/SITE.parquet`` and ``manifests/SHARD.parquet`` into
-    ``output``. The table of a site and the manifest of a shard whose recordings did not change are left alone, so
-    that nothing is done for them again.
+    Writes ``recordings.parquet``, ``shards.tsv``, ``sites/SITE.parquet``, ``logs/SITE.parquet`` and
+    ``manifests/SHARD.parquet`` into ``output``. What did not change is left alone, so that nothing is done for it again.
 
     Parameters
     ----------
@@ -46,268 +70,301 @@ def index(
         Recordings of one recorder that begin in the same stretch of so many hours, counted from noon, make a shard.
     min_sample_rate
         Recordings of a lower real sample rate are excluded, Hz.
+    min_duration
+        Shorter recordings are excluded, s.
+    follow_links
+        Whether links that lead out of the folders are followed.
     workers
         Files read at the same time.
 
     Returns
     -------
-    DataFrame of the schema RECORDINGS
+    Table of the schema RECORDINGS
 
     Raises
     ------
     UserError
         A folder is missing or there is no recording at all.
     """
-    table = list_recordings(deployments, shard_hours=shard_hours, min_sample_rate=min_sample_rate, workers=workers)
-    _write(table, sorted({d.site for d in deployments}), output, shard_hours, min_sample_rate)
-    return table
+    table, logs = _list(
+        deployments, output, shard_hours=shard_hours, min_sample_rate=min_sample_rate, min_duration=min_duration,
+        follow_links=follow_links, workers=workers,
+    )  # fmt: skip
+    settings = {
+        "shard_hours": shard_hours, "min_sample_rate": min_sample_rate, "min_duration": min_duration,
+        "follow_links": follow_links,
+    }  # fmt: skip
+    _write(table, logs, deployments, output, settings)
+    return table.cast(RECORDINGS)
 
 
 def list_recordings(
-    deployments: Sequence[Deployment], *, shard_hours: float, min_sample_rate: float, workers: int = 1
-) -> pd.DataFrame:
+    deployments: Sequence[Deployment],
+    *,
+    shard_hours: float,
+    min_sample_rate: float,
+    min_duration: float,
+    follow_links: bool = False,
+    workers: int = 1,
+) -> pa.Table:
     """Find and describe the recordings of a survey, with the shards they belong to, and write nothing.
 
     Parameters, table and errors are those of :func:`index`.
     """
-    check_any(deployments)
-    found = [(deployment, path) for deployment in deployments for path in find_recordings(deployment)]
-    _check_found_once(found)
-    rows: list[dict[str, Any]] = []
-    with ThreadPoolExecutor(workers) as pool, Progress("indexing", len(found), "files") as progress:
-        jobs = iter(found)
-        # so many files at a time that the pool is busy and the list of waiting ones stays short
-        while batch := list(islice(jobs, 2000)):
-            rows += pool.map(lambda item: describe(*item, min_sample_rate=min_sample_rate), batch)
-            progress.at(len(rows))
-    table = pd.DataFrame(rows, columns=RECORDINGS.names)
-    table["shard"] = assign_shards(table, {d.site: d.timezone for d in deployments}, shard_hours)
-    return table.sort_values(["site", "recorder", "path"], ignore_index=True)
+    return _list(
+        deployments, None, shard_hours=shard_hours, min_sample_rate=min_sample_rate, min_duration=min_duration,
+        follow_links=follow_links, workers=workers,
+    )[0].cast(RECORDINGS)  # fmt: skip
 
 
-def folders_of(deployment: Deployment, *, may_miss: str = "") -> list[str]:
-    """Folders that a deployment's recordings lie in, for a workflow to watch.
-
-    Parameters
-    ----------
-    may_miss
-        A folder below which one may be missing as yet.
-
-    Raises
-    ------
-    UserError
-        The folder does not exist, or nothing fits the pattern.
-    """
-    place = deployment.recordings
-    if may_miss and Path(place).is_relative_to(may_miss):
-        return [place]
-    tops = _tops(deployment)
-    return sorted({str(top if top.is_dir() else top.parent) for top in tops})
-
-
-def _tops(deployment: Deployment) -> list[Path]:
-    place = deployment.recordings
-    if Path(place).exists():
-        return [Path(place)]
-    matches = glob(place, recursive=True) if has_magic(place) else []  # noqa: PTH207 (the pattern may be absolute)
-    # by where they really lie: a link in the folder may lead round to itself
-    tops = list({os.path.realpath(match): Path(match) for match in sorted(matches, reverse=True)}.values())[::-1]
-    if not tops:
-        raise UserError(
-            f"site {deployment.site}: {place} does not exist; mend the column 'recordings' of the site sheet"
-        )
-    return tops
+def _list(
+    deployments: Sequence[Deployment],
+    output: Path | None,
+    *,
+    shard_hours: float,
+    min_sample_rate: float,
+    min_duration: float,
+    follow_links: bool,
+    workers: int,
+) -> tuple[pa.Table, list[dict[str, Any]]]:
+    search = Search(deployments, follow_links=follow_links)
+    to_rows = partial(describe, min_sample_rate=min_sample_rate, min_duration=min_duration)
+    limits = {"min_sample_rate": min_sample_rate, "min_duration": min_duration}
+    tables, unchanged = [], []
+    with ThreadPoolExecutor(workers) as pool, Progress("indexing", 0, "files") as progress:
+        for site in sorted({deployment.site for deployment in deployments}):
+            rows = [deployment for deployment in deployments if deployment.site == site]
+            memory = output / "sites" / f"{site}.parquet" if output else None
+            table, kept = _list_site(rows, search, to_rows, memory, _context(rows, limits), pool, progress)
+            order = pc.sort_indices(table, [("recorder", "ascending"), ("path", "ascending")])
+            tables.append(_compact(table.take(order)))
+            unchanged.append(kept[order.to_numpy()])
+    table = pa.concat_tables(tables)
+    if not len(table):
+        check_any(deployments)  # says that there is nothing
+    table = mark_conflicts(table, np.concatenate(unchanged))
+    shards = pa.array(assign_shards(table, shard_hours), pa.string()).dictionary_encode()
+    table = table.set_column(table.schema.get_field_index("shard"), "shard", shards)
+    return table, _all_logs(search, table)
 
 
-def find_recordings(deployment: Deployment) -> Iterator[Path]:
-    """Files of a deployment that are named as audio, in order; links to folders are not followed.
-
-    Raises
-    ------
-    UserError
-        The folder does not exist, or nothing fits the pattern.
-    """
-    tops = _tops(deployment)
-    seen: set[str] = set()
-    for top in tops:
-        if top.is_file():
-            files: Iterable[Path] = [top]
-        else:
-            files = (Path(folder, name) for folder, names in _folders(top) for name in names)
-        for path in files:
-            if path.suffix.lower() not in SUFFIXES or path.name.startswith("._"):
-                continue
-            if len(tops) > 1:  # a pattern may match a folder and what is in it, or a link to it
-                real = os.path.realpath(path)
-                if real in seen:
-                    continue
-                seen.add(real)
-            yield path
+def _compact(table: pa.Table) -> pa.Table:
+    """A table with each text that many rows have in common held once: half of the memory."""
+    for name in COMMON_TEXTS:
+        column = table.schema.get_field_index(name)
+        table = table.set_column(column, name, table.column(name).dictionary_encode())
+    return table
 
 
-def _folders(top: Path) -> Iterator[tuple[str, list[str]]]:
-    def refuse(error: OSError) -> None:
-        raise UserError(f"{error.filename}: {error.strerror}; a folder that cannot be read would be lost in silence")
+def _list_site(
+    deployments: Sequence[Deployment],
+    search: Search,
+    to_rows: Any,
+    memory: Path | None,
+    context: Mapping[str, Any],
+    pool: ThreadPoolExecutor,
+    progress: Progress,
+) -> tuple[pa.Table, np.ndarray]:
+    """Rows of a site in any order, and which of them come from the table of an earlier index."""
+    remembered = _remember(memory, context)
+    places = _places(remembered)
+    sizes, times, sidecars = (
+        remembered.column(name).to_numpy() for name in ("size_bytes", "modified_ns", "sidecar_ns")
+    )
+    known: list[int] = []
+    fresh: list[pa.RecordBatch] = []
+    found = ((deployment, file) for deployment in deployments for file in search.recordings(deployment))
+    while batch := list(islice(found, BATCH)):
+        unknown = []
+        for deployment, file in batch:
+            rows = places.get(file.path, ())
+            state = (file.size, file.modified_ns, file.sidecar_ns)
+            if rows and not file.reason and all((sizes[row], times[row], sidecars[row]) == state for row in rows):
+                known += rows
+            else:
+                unknown.append((deployment, file))
+        pieces = [unknown[start : start + PIECE] for start in range(0, len(unknown), PIECE)]
+        described = [row for rows in pool.map(lambda piece: _describe_all(piece, to_rows), pieces) for row in rows]
+        if described:
+            fresh.append(pa.RecordBatch.from_pylist(described, RECORDINGS))
+        progress.at(progress.done + len(batch))
+    table = pa.Table.from_batches(fresh, RECORDINGS)
+    kept = np.arange(len(table) + len(known)) < len(known)
+    return pa.concat_tables([remembered.take(pa.array(known, pa.int64())), table]), kept
 
-    for folder, subfolders, names in os.walk(top, onerror=refuse):
-        subfolders.sort()
-        yield folder, sorted(names)
+
+def _describe_all(files: Sequence[tuple[Deployment, Found]], to_rows: Any) -> list[dict[str, Any]]:
+    return [row for deployment, file in files for row in to_rows(deployment, file)]
 
 
-def check_any(deployments: Sequence[Deployment]) -> None:
-    """Look whether there is any recording.
-
-    Raises
-    ------
-    UserError
-        There is none.
-    """
-    if not any(True for deployment in deployments for _ in find_recordings(deployment)):
-        places = ", ".join(sorted({d.recordings for d in deployments})[:3])
-        raise UserError(f"no recordings found in {places}; name the folder that holds WAV or FLAC files")
+def _context(deployments: Sequence[Deployment], limits: Mapping[str, Any]) -> dict[str, Any]:
+    """What the rows of a site depend on beside its files."""
+    return {"deployments": [asdict(deployment) for deployment in deployments], **limits}
 
 
-def _check_found_once(found: Iterable[tuple[Deployment, Path]]) -> None:
-    owner: dict[str, Deployment] = {}
-    for deployment, path in found:
-        first = owner.setdefault(os.path.realpath(path), deployment)
-        if first is not deployment:
-            raise UserError(
-                f"{path} belongs to site {first.site} (recorder {first.recorder}) and to site {deployment.site} (recorder "
-                f"{deployment.recorder}); let no two rows share a folder"
-            )
+def _origin(context: Mapping[str, Any]) -> dict[str, Any]:
+    # without the version of batpam: these say what is to be done, and that did not change with it
+    return {"stage": "index", "stage_version": STAGE_VERSIONS["index"], **json.loads(json.dumps(context))}
 
 
-def describe(deployment: Deployment, path: Path, *, min_sample_rate: float) -> dict[str, Any]:
-    """What is known of one file: a row of the recordings table, its shard not yet set."""
-    shown = os.fsencode(path).decode("utf-8", "backslashreplace")
-    row: dict[str, Any] = {
-        "recording": hashlib.sha256(f"{deployment.site}\0{deployment.recorder}\0{shown}".encode()).hexdigest()[:16],
-        "site": deployment.site,
-        "recorder": deployment.recorder,
-        "path": shown,
-        "channel": deployment.channel,
-        "time_expansion": deployment.time_expansion,
-        "samples": 0,
-        "readable_samples": 0,
-        "duration_s": 0.0,
-        "state": "excluded",
-        "reason": "",
-        "detail": "",
-    }
-    row |= _clock(deployment, path, {}, None)
+def _remember(memory: Path | None, context: Mapping[str, Any]) -> pa.Table:
+    """The table of a site as an earlier index left it; empty where that was made with anything else."""
+    if memory is None or not memory.is_file():
+        return RECORDINGS.empty_table()
     try:
-        status = path.stat()
-    except OSError as error:
-        return row | {"reason": "unreadable", "detail": error.strerror or "", "size_bytes": 0, "modified_ns": 0}
-    row |= {"size_bytes": status.st_size, "modified_ns": status.st_mtime_ns}
-    if shown.encode() != os.fsencode(path):
-        return row | {"reason": "name", "detail": "the file name is not valid UTF-8"}
-    if status.st_size == 0:
-        return row | {"reason": "empty", "detail": "no byte in it"}
-    try:
-        info = probe(path)
-    except AudioError as error:
-        return row | {"reason": "unreadable", "detail": str(error)}
-    guano = read_guano(info.chunks["guan"]) if "guan" in info.chunks else None
-    expansion = deployment.time_expansion
-    if expansion == 1 and guano:
-        expansion = guano.time_expansion
-    rate = info.rate * expansion
-    row |= _clock(deployment, path, info.chunks, guano)
-    row |= {
-        "sample_rate_hz": rate,
-        "time_expansion": expansion,
-        "channels": info.channels,
-        "samples": info.samples,
-        "readable_samples": info.readable,
-        "duration_s": info.samples / rate,
-    }
-    if info.samples == 0:
-        return row | {"reason": "empty", "detail": "no sample in it"}
-    if rate < min_sample_rate:
-        return row | {"reason": "sample_rate", "detail": f"{rate:g} Hz is below {min_sample_rate:g} Hz"}
-    if deployment.channel > info.channels:
-        return row | {"reason": "channel", "detail": f"channel {deployment.channel} of {info.channels}"}
-    if info.readable == 0:
-        return row | {"reason": "truncated", "detail": "its header was never completed"}
-    return row | {"state": "indexed"}
+        if read_origin(memory) != _origin(context):
+            return RECORDINGS.empty_table()
+        table = pq.read_table(memory, partitioning=None, page_checksum_verification=True)
+    except (UserError, pa.ArrowException, OSError, ValueError):
+        return RECORDINGS.empty_table()  # it is no longer whole: read the files again
+    table = table.replace_schema_metadata(None)
+    return table if table.schema == RECORDINGS else RECORDINGS.empty_table()
 
 
-def _clock(deployment: Deployment, path: Path, chunks: dict[str, bytes], guano: Any) -> dict[str, Any]:
-    clock = start_of(path, chunks, guano, deployment.timezone)
-    if clock is None:
-        return {"night": None, "start_utc": None, "utc_offset_min": None, "clock_source": "none"}
-    local = clock.start.astimezone(zone(deployment.timezone))
-    return {
-        "night": night_of(local).isoformat(),
-        "start_utc": clock.start,
-        "utc_offset_min": clock.offset_min,
-        "clock_source": clock.source,
-    }
+def _places(table: pa.Table) -> dict[str, tuple[int, ...]]:
+    """Rows of every path of a table, but for those that are read again each time.
+
+    Paths with names that are not UTF-8 stand for no file, and a file that was unreadable may be so no longer: neither the
+    right to read it nor a mended disk changes its time.
+    """
+    places: dict[str, tuple[int, ...]] = {}
+    paths, reasons = (table.column(name).to_pylist() for name in ("path", "reason"))
+    for row, (path, reason) in enumerate(zip(paths, reasons, strict=True)):
+        if reason not in ("name", "unreadable"):
+            places[path] = (*places.get(path, ()), row)
+    return places
 
 
-def assign_shards(table: pd.DataFrame, zones: dict[str, str], shard_hours: float) -> list[str | None]:
+def _all_logs(search: Search, table: pa.Table) -> list[dict[str, Any]]:
+    """What the logs of all recorders tell, for every recorder of the deployment that they lie in."""
+    rows = []
+    for deployment, paths in search.logs.items():
+        if not paths:
+            continue
+        mine = table.filter(pc.equal(table.column("site"), deployment.site))
+        recorders = [deployment.recorder]
+        if deployment.channel == EACH_CHANNEL:
+            channels = {
+                f"{deployment.recorder}-ch{channel}" for channel in pc.unique(mine.column("channel")).to_pylist()
+            }
+            recorders = sorted(channels.intersection(mine.column("recorder").to_pylist()))
+        mine = mine.filter(pc.is_in(mine.column("recorder"), pa.array(recorders, pa.string())))
+        # a clock that was wrong for once must not make nights of a hundred years
+        mine = mine.filter(pc.invert(pc.match_substring_regex(mine.column("warnings"), "clock_jump|clock_future")))
+        for path in paths:
+            folder = os.fsencode(path).decode("utf-8", "backslashreplace").rpartition("/")[0]
+            below = mine.filter(pc.starts_with(mine.column("path"), f"{folder}/"))
+            nights = pc.min_max((below if len(below) else mine).column("night").cast(pa.string())).as_py()
+            told = read_log(Path(path), deployment, nights["min"], nights["max"])
+            rows += [{"site": deployment.site, "recorder": recorder, **row} for recorder in recorders for row in told]
+    return rows
+
+
+def assign_shards(table: pa.Table, shard_hours: float) -> list[str | None]:
     """Name the shard of every recording that is to be analysed: ``SITE_NIGHT_RECORDER-PART``.
 
     A part is a stretch of ``shard_hours`` of the clock from noon on, so that one more recording changes one shard.
     Recordings without a time are taken in the order of their paths, so many hours at a time.
+
+    Parameters
+    ----------
+    table
+        Of the schema RECORDINGS, in the order of site, recorder and path.
     """
-    recorders = {
-        site: {name: i for i, name in enumerate(sorted(set(names)), 1)}
-        for site, names in table.groupby("site")["recorder"]
-    }
-    shards: list[str | None] = [None] * len(table)
-    undated_hours: dict[tuple[str, str], float] = {}
-    table = table.reset_index(drop=True)
-    for row in table[table["state"] == "indexed"].sort_values(["site", "recorder", "path"]).itertuples():
-        recorder = recorders[row.site][row.recorder]
-        if row.night is None:
-            key = (row.site, row.recorder)
-            part = int(undated_hours.get(key, 0.0) // shard_hours)
-            undated_hours[key] = undated_hours.get(key, 0.0) + row.duration_s / 3600
-            shards[row.Index] = f"{row.site}_{UNDATED}_{recorder}-{part:02d}"
-            continue
-        start: datetime = pd.Timestamp(row.start_utc).to_pydatetime()
-        local = start.astimezone(zone(zones[row.site])).replace(tzinfo=None)
-        since_noon = local - timedelta(hours=12) - datetime.combine(night_of(local), datetime.min.time())
-        part = int(since_noon / timedelta(hours=shard_hours))
-        shards[row.Index] = f"{row.site}_{row.night}_{recorder}-{part:02d}"
-    return shards
+    columns = ["site", "recorder", "night", "start_utc", "utc_offset_min", "duration_s", "state"]
+    rows = table.select(columns).to_pandas(strings_to_categorical=True)
+    recorder = rows.groupby("site", observed=True)["recorder"].transform(
+        lambda names: names.map({name: i for i, name in enumerate(sorted(set(names)), 1)}).astype("int64")
+    )
+    after_noon = (rows["start_utc"].astype("int64") / 1e6 + rows["utc_offset_min"] * 60 - 12 * 3600) % 86_400
+    before = rows["duration_s"].where(rows["night"].isna() & (rows["state"] == "indexed"), 0.0)
+    before = before.groupby([rows["site"], rows["recorder"]], observed=True).cumsum() - before
+    part = (after_noon.where(rows["night"].notna(), before) // (3600 * shard_hours)).fillna(0).astype("int64")
+    night = rows["night"].astype(object).fillna(UNDATED)
+    return [
+        f"{site}_{night}_{recorder}-{part:02d}" if state == "indexed" else None
+        for site, night, recorder, part, state in zip(rows["site"], night, recorder, part, rows["state"], strict=True)
+    ]
 
 
-def _write(table: pd.DataFrame, sites: Sequence[str], output: Path, shard_hours: float, min_sample_rate: float) -> None:
-    # without the version of batpam: these say what is to be done, and that did not change with it
-    origin = {"stage": "index", "stage_version": STAGE_VERSIONS["index"]}
-    by_site = dict(list(table.groupby("site")))
+def _write(
+    table: pa.Table,
+    logs: Sequence[Mapping[str, Any]],
+    deployments: Sequence[Deployment],
+    output: Path,
+    settings: Mapping[str, Any],
+) -> None:
+    sites = sorted({deployment.site for deployment in deployments})
+    by_site = _split(table, "site")
+    limits = {name: settings[name] for name in ("min_sample_rate", "min_duration")}
+    shards: list[dict[str, Any]] = []
+
+    def rows_of(site: str) -> pa.Table:
+        return by_site[site].cast(RECORDINGS) if site in by_site else RECORDINGS.empty_table()
+
+    def site_tables() -> Iterator[tuple[str, bytes]]:
+        for site in sites:
+            context = _context([deployment for deployment in deployments if deployment.site == site], limits)
+            yield site, table_bytes(rows_of(site), RECORDINGS, _origin(context))
+
+    def manifests() -> Iterator[tuple[str, bytes]]:
+        for site in sites:
+            rows = rows_of(site)
+            rows = rows.filter(pc.is_valid(rows.column("shard"))).sort_by("shard")
+            for shard, part in _split(rows, "shard").items():
+                hours = pc.sum(part.column("duration_s")).as_py() / 3600
+                night = part.column("night")[0].as_py() or UNDATED
+                shards.append(
+                    {"shard": shard, "site": site, "night": night, "recordings": len(part), "hours": f"{hours:.6f}"}
+                )
+                yield shard, table_bytes(part.select(MANIFEST.names), MANIFEST, _origin({}))
+
+    logs_by_site: dict[str, list[Mapping[str, Any]]] = {site: [] for site in sites}
+    for row in logs:
+        logs_by_site[row["site"]].append(row)
+    _write_folder(output / "sites", site_tables())
     _write_folder(
-        output / "sites", {site: table_bytes(by_site.get(site, table[:0]), RECORDINGS, origin) for site in sites}
+        output / "logs", ((site, table_bytes(rows, LOGS, _origin({}))) for site, rows in logs_by_site.items())
     )
-    indexed = table[table["shard"].notna()]
-    manifests = {shard: rows[MANIFEST.names] for shard, rows in indexed.groupby("shard")}
-    _write_folder(
-        output / "manifests", {shard: table_bytes(rows, MANIFEST, origin) for shard, rows in manifests.items()}
-    )
-    shards = indexed.groupby("shard", as_index=False).agg(
-        site=("site", "first"), night=("night", "first"), recordings=("path", "size"), seconds=("duration_s", "sum")
-    )
-    shards["hours"] = (shards.pop("seconds") / 3600).map("{:.6f}".format)
-    shards["night"] = shards["night"].fillna(UNDATED)
-    write_text(output / "shards.tsv", shards.to_csv(sep="\t", index=False))
-    settings = {"shard_hours": shard_hours, "min_sample_rate": min_sample_rate}
-    write_table(table, RECORDINGS, output / "recordings.parquet", provenance("index", **settings))
-    print(
-        f"{len(table)} files of {len(sites)} sites, {table['duration_s'].sum() / 3600:.2f} h, in {len(shards)} shards; "
-        f"{(table['state'] == 'excluded').sum()} files excluded; {table['night'].isna().sum()} without a time",
-        file=sys.stderr,
-    )
+    _write_folder(output / "manifests", manifests())
+    columns = ["shard", "site", "night", "recordings", "hours"]
+    listed = pd.DataFrame(sorted(shards, key=lambda shard: shard["shard"]), columns=columns)
+    write_text(output / "shards.tsv", listed.to_csv(sep="\t", index=False))
+    origin = provenance("index", **settings)
+    stream_table(map(rows_of, sites), RECORDINGS, output / "recordings.parquet", lambda: origin)
+    _say(table, len(sites), len(shards))
 
 
-def _write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
+def _split(table: pa.Table, name: str) -> dict[str, pa.Table]:
+    """Stretches of a table that is sorted by a column, by what stands in it."""
+    values = pa.array(table.column(name).cast(pa.string()).to_pandas(strings_to_categorical=True))
+    codes = values.indices.to_numpy()
+    starts = np.flatnonzero(np.diff(codes, prepend=-1))
+    ends = [*starts[1:], len(codes)] if len(starts) else []
+    return {values.dictionary[int(codes[a])].as_py(): table.slice(a, b - a) for a, b in zip(starts, ends, strict=True)}
+
+
+def _say(table: pa.Table, sites: int, shards: int) -> None:
+    hours = (pc.sum(table.column("duration_s")).as_py() or 0) / 3600
+    excluded, warnings = Counter[str](), Counter[str]()
+    for name, counts in (("reason", excluded), ("warnings", warnings)):
+        for told in pc.value_counts(table.column(name)).to_pylist():
+            counts.update({code: told["counts"] for code in told["values"].split(",") if code})
+    files = pc.count_distinct(table.column("path")).as_py()
+    print(f"{files} files of {sites} sites, {hours:.2f} h, in {shards} shards", file=sys.stderr)
+    for what, counts in (("excluded", excluded), ("warnings", warnings)):
+        if counts:
+            told = ", ".join(f"{code} {count}" for code, count in counts.most_common())
+            print(f"{what}: {told}", file=sys.stderr)
+
+
+def _write_folder(folder: Path, contents: Iterator[tuple[str, bytes]]) -> None:
     """Make a folder hold these tables and no others, touching only what changed."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, content in contents.items():
+    names = set()
+    for name, content in contents:
         write_if_changed(folder / f"{name}.parquet", content)
-    for stale in folder.iterdir():
-        if stale.name.removesuffix(".parquet") not in contents:
-            stale.unlink()
+        names.add(f"{name}.parquet")
+    for stale in os.scandir(folder):
+        if stale.name not in names:
+            Path(stale.path).unlink()

@@ -6,15 +6,19 @@ from typing import Any
 
 import pandas as pd
 
-from batpam.errors import UserError
+from batpam.errors import UserError, printable
+from batpam.files import write_text
 from batpam.tables import COVERAGE, LEDGER, concat_tables, provenance, read_origin, read_table, write_table
 
 REASONS = {
     "unreadable": "cannot be decoded",
     "empty": "holds no audio",
     "truncated": "ends before its header says",
+    "too_short": "too short to tell a call from noise",
     "sample_rate": "sample rate too low for bats",
     "channel": "lacks the channel that was asked for",
+    "duplicate": "same audio as another file",
+    "link": "a link that leads out of the given folders",
     "name": "file name is not valid UTF-8",
 }
 """Why a stretch of a file is excluded, in the words of a report."""
@@ -63,7 +67,7 @@ def ledger(site: str, recordings: Path, segments: Path, detections: Path, output
         counted = sum(stretch["samples"] for stretch in stretches)
         if counted != file["samples"] or any(stretch["samples"] < 0 for stretch in stretches):
             raise UserError(
-                f"ledger: {file['path']} has {file['samples']} samples and {counted} are accounted for; "
+                f"ledger: {printable(file['path'])} has {file['samples']} samples and {counted} are accounted for; "
                 "delete its shard under results/segments and run again"
             )
         rows += stretches
@@ -109,7 +113,7 @@ def _stretches(file: dict[str, Any], read: pd.DataFrame) -> list[dict[str, Any]]
     if file["state"] == "excluded":
         return [row("excluded", file["reason"], file["detail"], 0, total)]
     if file["recording"] not in read.index:
-        raise UserError(f"ledger: {file['path']} was indexed and never read; run again")
+        raise UserError(f"ledger: {printable(file['path'])} was indexed and never read; run again")
     done, detail = int(read.at[file["recording"], "read_samples"]), str(read.at[file["recording"], "detail"])
     rows = [row("analysed", "", "", 0, done)] if done else []
     if done < there:
@@ -117,3 +121,43 @@ def _stretches(file: dict[str, Any], read: pd.DataFrame) -> list[dict[str, Any]]
     if there < total:
         rows.append(row("excluded", "truncated", f"{there} of {total} samples are there", there, total))
     return rows
+
+
+def check_coverage(total: Path, output: Path, *, max_excluded_fraction: float) -> None:
+    """Look whether enough of a survey could be analysed, and write down the verdict.
+
+    Held against the limit are the share of the files of which nothing could be analysed and the share of the seconds
+    that are excluded, whichever is larger. Duplicates count in neither: nothing is lost by them.
+
+    Parameters
+    ----------
+    total
+        ``results/coverage/total.csv``.
+    output
+        Text file.
+
+    Raises
+    ------
+    UserError
+        More is excluded; names the reasons.
+    """
+    table = pd.read_csv(total, keep_default_na=False)
+    table = table[table["reason"] != "duplicate"]
+    lost = table[table["state"] == "excluded"]
+    shares = {
+        "files": lost["whole_files"].sum() / max(table["whole_files"].sum(), 1),
+        "seconds": lost["seconds"].sum() / max(table["seconds"].sum(), 1e-9),
+    }
+    worst = max(shares, key=lambda name: shares[name])
+    told = ", ".join(
+        f"{row.reason} {row.whole_files} files and {row.seconds:.1f} s"
+        for row in lost.sort_values("seconds", ascending=False).itertuples()
+    )
+    verdict = f"{shares['files']:.1%} of the files and {shares['seconds']:.1%} of the seconds are excluded"
+    if shares[worst] > max_excluded_fraction:
+        raise UserError(
+            f"{verdict}, more than coverage.max_excluded_fraction ({max_excluded_fraction:.1%}): {told}; "
+            "results/coverage/ledger.csv names every file, `batpam inspect FILE` says what is wrong with it"
+        )
+    write_text(output, f"{verdict}; at most {max_excluded_fraction:.1%} may be\n")
+    print(verdict, file=sys.stderr)

@@ -19,11 +19,12 @@ from plotly.subplots import make_subplots
 
 from batpam.activity.passes import ANY_BAT
 from batpam.models.files import Taxon
+from batpam.tables import BANDS_HZ, NOISE_COLUMNS
 
 GAP, FAILED, ZERO, BATS = "gap", "failed", "zero", "bats"
 STATES = {
     GAP: "no recording",
-    FAILED: "recorded, nothing could be analysed",
+    FAILED: "recorded, not usable",
     ZERO: "analysed, no bat pass",
     BATS: "analysed, bats passed",
 }
@@ -37,6 +38,7 @@ GAP_COLOUR, FAILED_COLOUR, INK = "#c4c4c4", "#d55e00", "#1a1a1a"
 SCALE = [[0.0, "#e6f0f8"], [0.5, "#4b93c4"], [1.0, "#08306b"]]
 FONT = "system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif"
 QUARTERS_PER_NIGHT = 96
+DASHES = ("solid", "dash", "dot", "dashdot")
 LONGEST_LABEL = 28
 
 
@@ -53,6 +55,8 @@ def safe(text: object) -> str:
 
 def states_of(passes: Any, analysed: Any, recorded: Any) -> np.ndarray:
     """State (see :data:`STATES`) of everything that has so many passes, was analysed for so long and was recorded at all.
+
+    What was analysed of a recorder that had failed is not to be counted.
 
     Examples
     --------
@@ -184,6 +188,44 @@ def effort_figure(states: pd.DataFrame, sites: Sequence[str], nights: Sequence[s
         name="hours", labels=sites, xaxis=_night_ticks(nights), yaxis=_name_ticks(sites), gap=1,
         height=max(270, 150 + (26 if len(sites) <= 20 else 15) * len(sites)),
         mark=max(5, min(9, 700 // len(nights))), bar=_colour_bar("h analysed"), zmax=hours.max() or 1,
+    )  # fmt: skip
+
+
+def noise_figure(health: pd.DataFrame, nights: Sequence[str]) -> go.Figure:
+    """Noise of every recorder by band and night: a microphone that fails falls out of its own line.
+
+    Parameters
+    ----------
+    health
+        Table of the schema RECORDER_NIGHTS, nights with a date.
+    nights
+        The columns.
+    """
+    figure = go.Figure()
+    at = {night: number for number, night in enumerate(nights)}
+    recorders = sorted(health["recorder"].unique())
+    for number, recorder in enumerate(recorders):
+        rows = health[health["recorder"] == recorder].sort_values("night")
+        for band, (low, high) in enumerate(BANDS_HZ):
+            level = rows[NOISE_COLUMNS[band]]
+            label = f"{low // 1000}–{high // 1000} kHz" + (f", {safe(recorder)}" if len(recorders) > 1 else "")
+            line = go.Scatter(
+                x=[at[night] for night in rows["night"]], y=[None if math.isnan(v) else round(v, 2) for v in level],
+                name=label, mode="lines+markers", connectgaps=False, hoverinfo="text",
+                line={"color": HUES[band], "width": 1.5, "dash": DASHES[number % len(DASHES)]}, marker={"size": 5},
+                hovertext=[f"{label}<br>{night_text(night)}: {v:.1f} dB" for night, v in zip(rows["night"], level, strict=True)],
+            )  # fmt: skip
+            figure.add_trace(line)
+    figure.update_layout(
+        _layout(max(320, 130 + 21 * len(figure.data))), margin={"l": 70, "r": 20, "t": 20, "b": 60},
+        legend={"traceorder": "normal", "font": {"size": 12}},
+    )  # fmt: skip
+    figure.update_xaxes(_night_ticks(nights), range=[-0.5, len(nights) - 0.5], showgrid=False, zeroline=False)
+    levels = health[list(NOISE_COLUMNS)].to_numpy(float)
+    low, high = np.nanmin(levels), np.nanmax(levels)
+    room = max(2.0, (20 - (high - low)) / 2)  # what changes by a decibel must not look like a fall
+    return figure.update_yaxes(
+        gridcolor="#e5e5e5", zeroline=False, title="Noise (dB re full scale²/Hz)", range=[float(low - room), float(high + room)]
     )  # fmt: skip
 
 
@@ -463,6 +505,8 @@ def effort_text(night: Mapping[Any, Any]) -> str:
     text = f"{night_text(night['night'])}<br>{STATES[night['state']]}"
     if night["state"] == GAP:
         return text
+    if night.get("health") not in (None, "", "valid"):
+        text += f"<br>recorder {safe(night['health'])}: {safe(night['why'])}"
     return (
         f"{text}<br>{night['files']} files, {night['recorded_h']:.2f} h recorded, {night['analysed_h']:.2f} h analysed, "
         f"{night['passes']} passes"

@@ -22,12 +22,15 @@ from markupsafe import Markup
 from plotly.io.json import to_json_plotly
 from plotly.offline import get_plotlyjs
 
+from batpam.activity.summary import FAILED
 from batpam.files import write_text
 from batpam.models.files import ModelCard
+from batpam.recordings.health import REASONS as HEALTH_REASONS
+from batpam.recordings.health import STATES as HEALTH_STATES
 from batpam.recordings.ledger import REASONS
 from batpam.reports import figures
 from batpam.survey import Deployment, zone
-from batpam.tables import read_origin, read_table
+from batpam.tables import NOISE_COLUMNS, read_origin, read_table
 
 LISTED = 200
 """Excluded stretches that a page lists; the CSV has them all."""
@@ -46,6 +49,11 @@ RANKS = {
     "group": "Named to a group of similar species only",
     "order": "Bats that were not identified",
 }
+SCHEDULES = {
+    "log": "by the recorder's log",
+    "sheet": "by the site sheet",
+    "inferred": "by its own other nights, for nobody said",
+}
 PASS_COLUMNS = ("site", "night", "taxon", "group", "rank", "start_utc")
 EXCLUDED_COLUMNS = ("site", "recording", "path", "reason", "detail", "start_s", "duration_s")
 CLOCK_COLUMNS = ("site", "night", "state", "start_utc", "duration_s")
@@ -61,11 +69,12 @@ class _Tables:
     activity: pd.DataFrame
     nights: pd.DataFrame
     excluded: pd.DataFrame
+    health: pd.DataFrame
     origin: dict[str, Any]
 
 
 def report_site(
-    activity: Path, ledger: Path, deployment: Deployment, card: ModelCard, output: Path, *, title: str
+    activity: Path, ledger: Path, health: Path, deployment: Deployment, card: ModelCard, output: Path, *, title: str
 ) -> None:
     """Write the page of one site.
 
@@ -75,6 +84,8 @@ def report_site(
         Folder with ``passes.parquet``, ``activity.parquet`` and ``nights.parquet`` of the site.
     ledger
         Ledger of the site.
+    health
+        State of the site's recorders, of the schema RECORDER_NIGHTS.
     deployment
         A row of the site, for its position and time zone.
     card
@@ -90,13 +101,17 @@ def report_site(
     UserError
         A table is missing or is not one.
     """
-    tables = _read(activity, ledger, None)
+    tables = _read(activity, ledger, health, None)
     styles = _styles(tables, card)
     nights = _calendar(tables.nights)
     states = _night_states(tables, [deployment.site], nights)
     sun = _sun(tables.nights, deployment.timezone)
-    dated, effort = _on_the_clock(tables.passes, ledger, [deployment])
+    dated, effort = _on_the_clock(tables, ledger, [deployment])
+    recorder_nights = _dated(tables.health)
     plots = {}
+    if recorder_nights[list(NOISE_COLUMNS)].notna().any(axis=None):
+        shown = recorder_nights[recorder_nights["night"].isin(nights)]
+        plots["noise"] = _plot("noise", figures.noise_figure(shown, nights), columns=len(nights), column_px=110)
     if len(dated):
         nightly = figures.nightly_figure(_dated(tables.activity), states, styles, per_hour=False)
         clock = figures.clock_figure(dated, effort, nights, sun, quarters=1)
@@ -109,6 +124,8 @@ def report_site(
         "deployment": deployment,
         "recorders": sorted(set(read_table(ledger, ["recorder"])["recorder"])) or [deployment.recorder],
         "night_rows": _night_rows(tables, states, sun),
+        "recorder_rows": _recorder_rows(tables.health),
+        "not_valid": _not_valid(tables.health),
         "best": _best_passes(tables.passes, styles, deployment.timezone),
         "few_calls": FEW_CALLS,
         "plots": plots,
@@ -119,21 +136,28 @@ def report_site(
 
 
 def report_survey(
-    activity: Path, ledger: Path, deployments: Sequence[Deployment], card: ModelCard, output: Path, *, title: str
+    activity: Path,
+    ledger: Path,
+    health: Path,
+    deployments: Sequence[Deployment],
+    card: ModelCard,
+    output: Path,
+    *,
+    title: str,
 ) -> None:
     """Write the page of the whole survey.
 
     As :func:`report_site`, with the tables and the ledger of all sites, and the whole site sheet. The sites' pages are
     taken to be ``sites/SITE.html``, the CSV files to be in ``../activity`` and ``../coverage``.
     """
-    tables = _read(activity, ledger, PASS_COLUMNS)
+    tables = _read(activity, ledger, health, PASS_COLUMNS)
     sites = list(dict.fromkeys([*(d.site for d in deployments), *sorted(set(tables.nights["site"]))]))
     styles = _styles(tables, card)
     nights = _calendar(tables.nights)
     states = _night_states(tables, sites, nights)
     rates = _rates(tables, styles, sites)
     site_rows = _site_rows(tables, sites, deployments)
-    dated, effort = _on_the_clock(tables.passes, ledger, deployments)
+    dated, effort = _on_the_clock(tables, ledger, deployments)
     plots = {}
     placed = pd.DataFrame([row for row in site_rows if row["latitude"] is not None])
     if len(placed):
@@ -163,7 +187,7 @@ def report_survey(
     write_text(output, _render("survey.html", page))
 
 
-def _read(activity: Path, ledger: Path, pass_columns: Sequence[str] | None) -> _Tables:
+def _read(activity: Path, ledger: Path, health: Path, pass_columns: Sequence[str] | None) -> _Tables:
     # most of a ledger is analysed: it is read whole in parts only, see _clock_effort
     excluded = read_table(ledger, EXCLUDED_COLUMNS, filters=[("state", "==", "excluded")])
     return _Tables(
@@ -171,6 +195,7 @@ def _read(activity: Path, ledger: Path, pass_columns: Sequence[str] | None) -> _
         activity=read_table(activity / "activity.parquet"),
         nights=read_table(activity / "nights.parquet"),
         excluded=excluded.sort_values(["site", "path", "recording", "start_s"], kind="stable", ignore_index=True),
+        health=read_table(health).sort_values(["site", "night", "recorder"], ignore_index=True),
         origin=read_origin(activity / "activity.parquet"),
     )
 
@@ -200,17 +225,20 @@ def _night_states(tables: _Tables, sites: Sequence[str], nights: Sequence[str]) 
     """One row per site and night of the calendar: its state (see :data:`batpam.reports.figures.STATES`) and effort."""
     grid = pd.MultiIndex.from_product([sites, nights], names=["site", "night"])
     passes = _dated(tables.activity).groupby(["site", "night"])["passes"].sum().reindex(grid, fill_value=0)
-    effort = _dated(tables.nights).set_index(["site", "night"])[list(EFFORT)].reindex(grid, fill_value=0)
-    return _with_state(effort.assign(passes=passes).reset_index())
+    dated = _dated(tables.nights).set_index(["site", "night"])
+    effort = dated[list(EFFORT)].reindex(grid, fill_value=0)
+    said = {"health": dated["state"].reindex(grid), "why": dated["reasons"].map(reason_text).reindex(grid)}
+    working = dated["analysed_h"].where(dated["state"] != FAILED, 0.0).reindex(grid, fill_value=0)
+    return _with_state(effort.assign(passes=passes.astype("int64"), working_h=working, **said).reset_index())
 
 
 def _over_sites(states: pd.DataFrame) -> pd.DataFrame:
     """One row per night: the effort of all sites, and the best that any of them can say."""
-    return _with_state(states.groupby("night", as_index=False)[[*EFFORT, "passes"]].sum())
+    return _with_state(states.groupby("night", as_index=False)[[*EFFORT, "passes", "working_h"]].sum())
 
 
 def _with_state(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.assign(state=figures.states_of(rows["passes"], rows["analysed_h"], rows["files"]))
+    return rows.assign(state=figures.states_of(rows["passes"], rows["working_h"], rows["files"]))
 
 
 def _after_noon(when: pd.Series, timezone: str) -> pd.Series:
@@ -220,18 +248,23 @@ def _after_noon(when: pd.Series, timezone: str) -> pd.Series:
 
 
 def _on_the_clock(
-    passes: pd.DataFrame, ledger: Path, deployments: Sequence[Deployment]
+    tables: _Tables, ledger: Path, deployments: Sequence[Deployment]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Passes and effort that tell their time, with ``quarter``: of an hour after noon at their site, 0 to 95."""
     zones = {d.site: d.timezone for d in deployments}
-    tables = []
-    for rows in (passes, _clock_effort(ledger)):
+    effort = _clock_effort(ledger)
+    silent = tables.nights[(tables.nights["state"] == FAILED)].merge(tables.passes, on=["site", "night"], how="left")
+    silent = pd.MultiIndex.from_frame(silent.loc[silent["taxon"].isna(), ["site", "night"]])
+    of = pd.MultiIndex.from_frame(effort[["site", "night"]])
+    effort["minutes"] = effort["minutes"].where(~of.isin(silent), 0.0)  # nobody listened then
+    told = []
+    for rows in (tables.passes, effort):
         rows = rows[rows["night"].notna() & rows["start_utc"].notna()]
         quarter = pd.Series(0, index=rows.index)
         for site, part in rows.groupby("site"):
             quarter[part.index] = (_after_noon(part["start_utc"], zones.get(str(site), "UTC")) * 4).astype(int)
-        tables.append(rows.assign(quarter=quarter))
-    return tables[0], tables[1]
+        told.append(rows.assign(quarter=quarter))
+    return told[0], told[1]
 
 
 def _clock_effort(ledger: Path) -> pd.DataFrame:
@@ -312,11 +345,12 @@ def _common(
 def _taxa_rows(tables: _Tables, styles: pd.DataFrame) -> list[dict[str, Any]]:
     """What was found of every taxon: one row each, species first, then groups, then bats of unknown species.
 
-    Nights, median and maximum are over dated nights that were analysed, with those on which the taxon was not found;
-    sums are over everything.
+    Nights, median and maximum are over dated nights that were analysed and on which the recorders had not failed, with those
+    on which the taxon was not found; so is the rate, with undated ones. Sums are over everything.
     """
-    hours = tables.nights["analysed_h"].sum()
-    dated = _dated(tables.nights)
+    worked = tables.nights[tables.nights["state"] != FAILED]
+    hours = worked["analysed_h"].sum()
+    dated = _dated(worked)
     analysed = pd.MultiIndex.from_frame(dated.loc[dated["analysed_h"] > 0, ["site", "night"]])
     rows = []
     called = tables.activity[tables.activity["calls"] > 0]
@@ -332,7 +366,7 @@ def _taxa_rows(tables: _Tables, styles: pd.DataFrame) -> list[dict[str, Any]]:
                 "nights_analysed": len(nightly),
                 "median": nightly.median() if len(nightly) else None,
                 "max": nightly.max() if len(nightly) else None,
-                "rate": part["passes"].sum() / hours if hours else None,
+                "rate": part.loc[part["state"] != FAILED, "passes"].sum() / hours if hours else None,
             }
         )
     return rows
@@ -340,11 +374,12 @@ def _taxa_rows(tables: _Tables, styles: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _rates(tables: _Tables, styles: pd.DataFrame, sites: Sequence[str]) -> pd.DataFrame:
     """Passes per analysed hour of every taxon that has a pass, at every site; missing where nothing was analysed."""
-    counts = tables.activity.groupby(["taxon", "site"])["passes"].sum()
+    worked = tables.activity[tables.activity["state"] != FAILED]
+    counts = worked.groupby(["taxon", "site"])["passes"].sum().astype("int64")
     taxa = styles.index.intersection(counts[counts > 0].index.unique("taxon"), sort=False)
     grid = pd.MultiIndex.from_product([taxa, sites], names=["taxon", "site"])
     table = counts.reindex(grid, fill_value=0).reset_index()
-    hours = tables.nights.groupby("site")["analysed_h"].sum()
+    hours = tables.nights[tables.nights["state"] != FAILED].groupby("site")["analysed_h"].sum()
     table["analysed_h"] = table["site"].map(hours).fillna(0.0)
     return table.assign(passes_per_h=table["passes"] / table["analysed_h"].where(table["analysed_h"] > 0))
 
@@ -371,6 +406,7 @@ def _site_rows(tables: _Tables, sites: Sequence[str], deployments: Sequence[Depl
         "nights": dated.groupby("site").size(),
         "nights_analysed": (dated["analysed_h"] > 0).groupby(dated["site"]).sum(),
         "passes": tables.passes.groupby("site").size(),
+        **{state: (tables.health["state"] == state).groupby(tables.health["site"]).sum() for state in HEALTH_STATES},
         **{name: tables.nights.groupby("site")[name].sum() for name in EFFORT},
     }
     rows = []
@@ -400,6 +436,44 @@ def _night_rows(tables: _Tables, states: pd.DataFrame, sun: pd.DataFrame) -> lis
         for column in ("sunset", "sunrise"):
             row[column] = None if math.isnan(row[column]) else figures.clock_text(row[column])
     return rows
+
+
+def _recorder_rows(health: pd.DataFrame) -> list[dict[str, Any]]:
+    """How the nights of every recorder went: one row each."""
+    rows = []
+    for recorder, part in health.groupby("recorder"):
+        hours = part[["scheduled_dark_h", "recorded_dark_h", "usable_dark_h"]].sum(min_count=1)
+        rows.append(
+            {
+                "recorder": recorder,
+                **{state: int((part["state"] == state).sum()) for state in HEALTH_STATES},
+                **hours.to_dict(),
+                "schedule": ", ".join(SCHEDULES[source] for source in part["schedule_source"].dropna().unique()),
+                **part[["click_h", "insect_h"]].sum().to_dict(),
+                "battery": part["battery_min_v"].min(),
+                "coldest": part["temperature_min_c"].min(),
+                "warmest": part["temperature_max_c"].max(),
+            }
+        )
+    return rows
+
+
+def _not_valid(health: pd.DataFrame) -> dict[str, Any]:
+    """Nights of recorders that are not valid, the first of them as rows, and how many more there are."""
+    rows = health[health["state"] != "valid"]
+    shown = rows.head(LISTED).assign(why=rows["reasons"].map(reason_text))
+    return {"rows": shown.to_dict("records"), "more": max(len(rows) - LISTED, 0)}
+
+
+def reason_text(codes: str) -> str:
+    """Why a night is not valid, in words.
+
+    Examples
+    --------
+    >>> reason_text("no_recording")
+    'no recording'
+    """
+    return ", ".join(HEALTH_REASONS.get(code, code) for code in str(codes).split(",") if code)
 
 
 def _best_passes(passes: pd.DataFrame, styles: pd.DataFrame, timezone: str) -> list[dict[str, Any]]:
@@ -437,7 +511,7 @@ def _render(template: str, page: Mapping[str, Any]) -> str:
     )  # fmt: skip
     environment.filters.update(
         count=number_text, hours=hours_text, decimal=decimal_text, rate=figures.rate_text, seconds=seconds_text,
-        place=time_text, night=partial(figures.night_text, month="%B"),
+        plain=plain_text, place=time_text, night=partial(figures.night_text, month="%B"),
     )  # fmt: skip
     return environment.get_template(template).render(page) + "\n"
 
@@ -493,6 +567,17 @@ def decimal_text(number: float | None, digits: int = 2) -> str:
         return "0"
     least = 10**-digits
     return f"<{least:g}" if number < least / 2 else f"{number:,.{digits}f}"
+
+
+def plain_text(number: float | None) -> str:
+    """A number that may be below nothing.
+
+    Examples
+    --------
+    >>> plain_text(-3.25), plain_text(float("nan"))
+    ('-3.2', '–')
+    """
+    return "–" if number is None or math.isnan(number) else f"{number:.1f}"
 
 
 def time_text(seconds: float) -> str:

@@ -19,29 +19,19 @@ from batpam.parallel import in_order
 from batpam.progress import Progress
 from batpam.recordings.audio import open_recording
 from batpam.scalograms.settings import hop_grid
-from batpam.segments.spectra import frame_size, loudest_patches, short_time_power
-from batpam.tables import COVERAGE, SEGMENTS, provenance, read_table, write_table
+from batpam.segments.sound import ChunkSound, measure_chunk, sum_up
+from batpam.segments.spectra import Spectra, chunk_spectra, loudest_patches
+from batpam.tables import BANDS_HZ, COVERAGE, SEGMENTS, SOUND, provenance, read_table, write_table
 
 CHUNK_S = 2.0
 """Length of a chunk, of which the noise is estimated, s."""
-
-FRAME_S = 0.00133
-"""Length of a spectrum, s: long enough for 750 Hz, short enough for the shortest call."""
-
-NOISE_QUANTILE = 0.25
-"""Of the power of a frequency over a chunk: below the level of calls even where these fill half of the time."""
-
-NOISE_SPECTRA = 700
-"""Spectra of a chunk, at least, of which that is taken; more cost time and move it by less than 0.3 dB."""
-
-_QUANTILE_TO_MEAN = -1 / np.log(1 - NOISE_QUANTILE)
-"""Mean over that quantile, for the exponentially distributed power of noise."""
 
 
 def segment(
     manifest: Path,
     segments: Path,
     coverage: Path,
+    sound: Path,
     *,
     hop: float,
     f_min: float,
@@ -49,14 +39,14 @@ def segment(
     padding: float,
     workers: int = 1,
 ) -> None:
-    """Find the segments of all recordings of a shard.
+    """Find the segments of all recordings of a shard, and measure their sound.
 
     Parameters
     ----------
     manifest
         Table of the schema MANIFEST.
-    segments, coverage
-        Tables to write, of the schemas SEGMENTS and COVERAGE.
+    segments, coverage, sound
+        Tables to write, of the schemas SEGMENTS, COVERAGE and SOUND.
     hop
         Of the scalogram, s; segments begin and end on it.
     f_min, threshold_db, padding
@@ -67,10 +57,11 @@ def segment(
     recordings = read_table(manifest)
     found: list[dict[str, Any]] = []
     read: list[dict[str, Any]] = []
+    measured: list[dict[str, Any]] = []
     kept = 0.0
     seconds = recordings["readable_samples"] / recordings["sample_rate_hz"]
     with Progress(f"segmenting {manifest.stem}", float(seconds.sum()), "s of audio") as progress:
-        for row, flagged, samples, detail in screen_recordings(
+        for row, flagged, samples, detail, measures in screen_recordings(
             recordings.itertuples(),
             f_min=f_min,
             threshold_db=threshold_db,
@@ -78,6 +69,7 @@ def segment(
             progress=progress.at,
         ):
             read.append({"recording": row.recording, "read_samples": samples, "detail": detail})
+            measured.append({"recording": row.recording, **measures})
             for first, last in to_segments(flagged, row.sample_rate_hz, samples, hop=hop, padding=padding):
                 start, end = first * hop, min(last * hop, samples / row.sample_rate_hz)
                 kept += end - start
@@ -89,6 +81,7 @@ def segment(
                 )  # fmt: skip
     settings = {"hop": hop, "f_min": f_min, "threshold_db": threshold_db, "padding": padding}
     write_table(read, COVERAGE, coverage, provenance("segment", **settings))
+    write_table(measured, SOUND, sound, provenance("segment", **settings))
     write_table(found, SEGMENTS, segments, provenance("segment", **settings))
     print(f"kept {kept:.1f} of {seconds.sum():.1f} s in {len(found)} segments", file=sys.stderr)
 
@@ -100,8 +93,8 @@ def screen_recordings(
     threshold_db: float,
     workers: int = 1,
     progress: Callable[[float], None] = lambda done: None,
-) -> Iterator[tuple[Any, list[tuple[float, float]], int, str]]:
-    """Flag what is loud in the recordings of a manifest.
+) -> Iterator[tuple[Any, list[tuple[float, float]], int, str, dict[str, Any]]]:
+    """Flag what is loud in the recordings of a manifest, and measure their sound.
 
     This thread reads, ``workers`` others look at the chunks, of one recording or of several.
 
@@ -120,22 +113,30 @@ def screen_recordings(
         How many samples could be read.
     detail : str
         Why no more could be, else empty.
+    measures : dict
+        See :func:`batpam.segments.sound.sum_up`.
     """
 
-    def look(chunk: _Chunk) -> tuple[_Chunk, list[tuple[float, float]]]:
-        rate = chunk.row.sample_rate_hz
-        loud = loud_stretches(chunk.samples, rate, f_min=f_min, threshold_db=threshold_db) if len(chunk.samples) else []
-        return chunk, [(chunk.start / rate + start, chunk.start / rate + end) for start, end in loud]
+    def look(chunk: _Chunk) -> tuple[_Chunk, list[tuple[float, float]], list[ChunkSound]]:
+        if len(chunk.samples) == 0:
+            return chunk, [], []
+        begins = chunk.start / chunk.row.sample_rate_hz
+        spectra = chunk_spectra(chunk.samples, chunk.row.sample_rate_hz, min(f_min, BANDS_HZ[0][0]))
+        loud = loud_stretches(spectra, f_min=f_min, threshold_db=threshold_db)
+        heard = measure_chunk(chunk.samples, spectra, untriggered=chunk.row.untriggered_s > 0)
+        return chunk, [(begins + start, begins + end) for start, end in loud], [heard]
 
     flagged: list[tuple[float, float]] = []
+    measured: list[ChunkSound] = []
     before = 0.0
-    for chunk, stretches in in_order(look, _read(rows), workers):
+    for chunk, stretches, heard in in_order(look, _read(rows), workers):
         flagged += stretches
+        measured += heard
         end = chunk.start + len(chunk.samples)
         progress(before + end / chunk.row.sample_rate_hz)
         if chunk.last:
-            yield chunk.row, flagged, end, chunk.detail
-            flagged, before = [], before + end / chunk.row.sample_rate_hz
+            yield chunk.row, flagged, end, chunk.detail, sum_up(measured)
+            flagged, measured, before = [], [], before + end / chunk.row.sample_rate_hz
 
 
 @dataclass(frozen=True)
@@ -202,37 +203,26 @@ def _readable_until(path: Path, channel: int, start: int, stop: int) -> int:
     return whole
 
 
-def loud_stretches(samples: np.ndarray, rate: float, *, f_min: float, threshold_db: float) -> list[tuple[float, float]]:
+def loud_stretches(spectra: Spectra, *, f_min: float, threshold_db: float) -> list[tuple[float, float]]:
     """Where a chunk rises above its own noise, as (start, end) in s from its start.
 
     Parameters
     ----------
-    samples
-        Shape (n,).
-    rate
-        Hz.
     f_min
         Lowest frequency that is looked at, Hz.
     threshold_db
         Above the mean power of noise, dB.
     """
-    size = frame_size(rate, FRAME_S)
-    if len(samples) < size:
-        samples = np.pad(samples, (0, size - len(samples)))
-    step = size // 2
-    # without the bin at the Nyquist frequency: it is real, its noise spreads wider than that of the others
-    power = short_time_power(np.asarray(samples, np.float32), size, max(ceil(f_min * size / rate), 1), (size - 1) // 2)
-    if power.shape[1] == 0:
+    count = len(spectra.power)
+    noise = spectra.noise[spectra.column(f_min) :]
+    if len(noise) == 0:
         return []
-    some = np.ascontiguousarray(power[:: max(len(power) // NOISE_SPECTRA, 1)].T)
-    rank = int(NOISE_QUANTILE * some.shape[1])
-    noise = np.partition(some, rank, axis=1)[:, rank] * np.float32(_QUANTILE_TO_MEAN)
-    loudest = loudest_patches(power, noise)
-    loud = np.flatnonzero(loudest > 10 ** (threshold_db / 10))
-    if len(power) < 8:  # too short to tell noise from call: keep it
-        loud = np.arange(len(power))
+    loud = np.flatnonzero(loudest_patches(spectra.power, noise) > 10 ** (threshold_db / 10))
+    if count < 8:  # too short to tell noise from call: keep it
+        loud = np.arange(count)
     runs = np.split(loud, np.flatnonzero(np.diff(loud) > 1) + 1) if len(loud) else []
-    return [(run[0] * step / rate, (run[-1] * step + size) / rate) for run in runs]
+    step = spectra.size // 2
+    return [(run[0] * step / spectra.rate, (run[-1] * step + spectra.size) / spectra.rate) for run in runs]
 
 
 def to_segments(

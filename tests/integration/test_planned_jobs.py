@@ -34,7 +34,7 @@ def test_snakemake_counts_the_same_jobs(tmp_path, make_wav):
         make_wav(tmp_path / "rec" / f"{name}.wav")
     (tmp_path / "rec/pond/x.wav").write_bytes(b"")
     (tmp_path / "config").mkdir()
-    (tmp_path / "config/config.yaml").write_text("recordings: rec\n")
+    (tmp_path / "config/config.yaml").write_text("recordings: rec\nindex: {min_duration: 0}\n")
     planned = json.loads(run(tmp_path, "batpam", "plan", "--cores", "1", "--json").stdout)
     assert (planned["sites"], planned["shards"]) == (3, 3)
     # before the index is there, Snakemake cannot know the shards

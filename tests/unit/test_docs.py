@@ -19,18 +19,32 @@ from markdown_it.token import Token
 
 from batpam import tables
 from batpam.config import Config, check_config, known_keys
+from batpam.recordings.health import REASONS as HEALTH_REASONS
 from batpam.recordings.index import index
 from batpam.recordings.ledger import REASONS
+from batpam.recordings.metadata import WARNINGS
 from batpam.scalograms.settings import ScalogramSettings
 from batpam.scalograms.shards import scalogram
 from batpam.survey import SUFFIXES, Deployment, read_sites
 from batpam.tables import MANIFEST, SEGMENTS, write_table
 
 ROOT = Path(__file__).parents[2]
-STAGES = {"index", "segment", "scalogram", "detect", "activity", "report"}
+STAGES = {"index", "segment", "scalogram", "detect", "health", "activity", "coverage", "report"}
 TYPES = {"string": "text", "int64": "whole number", "double": "number", "timestamp[us, tz=UTC]": "time"}
-UNITS = {"_per_h": "1/h", "_hz": "Hz", "_s": "s", "_h": "h", "_db": "dB", "_bytes": "bytes", "_ns": "ns since 1970"}
-SCHEMAS = {name.title(): schema for name, schema in vars(tables).items() if isinstance(schema, pa.Schema)}
+UNITS = {
+    "_c": "°C",
+    "_v": "V",
+    "_per_h": "1/h",
+    "_hz": "Hz",
+    "_s": "s",
+    "_h": "h",
+    "_db": "dB",
+    "_bytes": "bytes",
+    "_ns": "ns since 1970",
+}
+SCHEMAS = {
+    name.replace("_", " ").title(): schema for name, schema in vars(tables).items() if isinstance(schema, pa.Schema)
+}
 NO_PARQUET = {"Shards", "Totals"}
 
 
@@ -123,7 +137,7 @@ def _setting(key: str) -> tuple[Any, str]:
 def _same(written: str, value: Any) -> bool:
     if isinstance(value, str):
         return written == (value or "empty")
-    return float(written) == value
+    return written == str(value) if isinstance(value, bool) else float(written) == value
 
 
 def test_every_setting_is_in_the_readme_and_no_other(readme: Page) -> None:
@@ -188,7 +202,13 @@ def test_a_table_is_documented_as_its_schema(dictionary: Page, name: str) -> Non
 def test_the_list_of_shards_is_documented(dictionary: Page, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "20240601_213000.wav", np.zeros(100), 200_000)
     output = tmp_path / "index"
-    index([Deployment("oak", None, None, "UTC", str(tmp_path))], output, shard_hours=24, min_sample_rate=90_000)
+    index(
+        [Deployment("oak", None, None, "UTC", str(tmp_path))],
+        output,
+        shard_hours=24,
+        min_sample_rate=90_000,
+        min_duration=0,
+    )
     written = pd.read_csv(output / "shards.tsv", sep="\t")
     (table,) = [table for table in dictionary.starting("Column") if table.heading == "Shards"]
     assert list(_by_first(table)) == list(written.columns)
@@ -209,6 +229,8 @@ def test_the_file_of_scalograms_is_documented(dictionary: Page, tmp_path: Path) 
 def test_states_and_reasons_are_documented(dictionary: Page) -> None:
     assert set(dictionary.only("State")) == {"indexed", "analysed", "excluded"}
     assert set(dictionary.only("Reason")) == set(REASONS)
+    assert set(dictionary.only("Warning")) == set(WARNINGS)
+    assert set(dictionary.only("Why")) == set(HEALTH_REASONS)
     assert set(dictionary.only("Rank")) == {"species", "group", "order"}
 
 

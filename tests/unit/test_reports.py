@@ -15,7 +15,7 @@ from batpam.reports.figures import taxon_styles
 from batpam.reports.pages import report_site, report_survey
 from batpam.scalograms.settings import ScalogramSettings
 from batpam.survey import Deployment
-from batpam.tables import ACTIVITY, LEDGER, NIGHTS, PASSES, provenance, write_table
+from batpam.tables import ACTIVITY, LEDGER, NIGHTS, PASSES, RECORDER_NIGHTS, provenance, write_table
 
 PLOTLYJS = get_plotlyjs()
 TAXA = (
@@ -44,6 +44,8 @@ def night_row(site: str, night: str | None, analysed: float, excluded: float = 0
         **({name: pd.Timestamp(when) for name, when in sun.items()} if sun else {}),
         "site": site,
         "night": night,
+        "state": "valid" if analysed else "failed",
+        "reasons": "" if analysed else "excluded",
         "files": files,
         "files_excluded": 0 if analysed else files,
         "recorded_h": analysed + excluded,
@@ -120,6 +122,7 @@ def activity_rows(nights: Sequence[dict[str, Any]], passes: Sequence[dict[str, A
                     {name: example[name] for name in ("site", "taxon", "group", "rank")}
                     | {
                         "night": night["night"],
+                        "state": night["state"],
                         "calls": sum(p["calls"] for p in found),
                         "passes": len(found),
                         "minutes": len(found),
@@ -154,15 +157,28 @@ class Survey:
         write_table(passes, PASSES, self.activity / "passes.parquet", origin)
         write_table(activity_rows(nights, passes), ACTIVITY, self.activity / "activity.parquet", origin)
         write_table([*recorded, *excluded], LEDGER, self.ledger, origin)
+        self.health = folder / "health.parquet"
+        health = [
+            dict.fromkeys(RECORDER_NIGHTS.names)
+            | {
+                "recorder": "1",
+                "detail": "",
+                "noise_15_30_db": -110.0 + number,
+                "usable_dark_h": row["analysed_dark_h"],
+            }
+            | {name: row[name] for name in ("site", "night", "state", "reasons", "analysed_h")}
+            for number, row in enumerate(nights)
+        ]
+        write_table(health, RECORDER_NIGHTS, self.health, origin)
 
     def survey_page(self, *deployments: Deployment, title: str = "Valley", card: ModelCard = CARD) -> str:
         output = self.folder / "report" / "index.html"
-        report_survey(self.activity, self.ledger, deployments, card, output, title=title)
+        report_survey(self.activity, self.ledger, self.health, deployments, card, output, title=title)
         return output.read_text()
 
     def site_page(self, deployment: Deployment = ORCHARD, title: str = "Valley") -> str:
         output = self.folder / "report" / "sites" / f"{deployment.recorder}.html"
-        report_site(self.activity, self.ledger, deployment, CARD, output, title=title)
+        report_site(self.activity, self.ledger, self.health, deployment, CARD, output, title=title)
         return output.read_text()
 
 
@@ -245,7 +261,7 @@ def test_gap_failure_and_zero_never_look_alike(valley: Survey) -> None:
     # nights 1 to 4 June; orchard: bats, no bats, gap, failed; pond: gap, gap, bats, gap
     assert hours == [[8.0, 4.0, None, None], [None, None, 6.0, None]]
     assert failed == [[None, None, None, 1], [None, None, None, None]]
-    zeros, failures = effort["analysed, no bat pass"], effort["recorded, nothing could be analysed"]
+    zeros, failures = effort["analysed, no bat pass"], effort["recorded, not usable"]
     assert list(zip(zeros["x"], zeros["y"], strict=True)) == [(1, 0)]
     assert list(zip(failures["x"], failures["y"], strict=True)) == [(3, 0)]
     assert zeros["marker"]["symbol"] != failures["marker"]["symbol"]
@@ -263,7 +279,7 @@ def test_the_nights_of_a_site_keep_gap_failure_and_zero_apart_too(tmp_path: Path
     assert nightly["Common noctule"]["y"] == [1.0, 0.0, 0.0, 0.0]
     assert nightly["hours analysed"]["y"] == [8.0, 4.0, 0.0, 0.0]
     assert nightly["analysed, no bat pass"]["x"] == [1]
-    assert nightly["recorded, nothing could be analysed"]["x"] == [3]
+    assert nightly["recorded, not usable"]["x"] == [3]
     assert [(s["x0"], s["x1"]) for s in nightly["layout"]["shapes"]] == [(1.5, 2.5)]
     clock = figure(page, "clock")
     # recorded from 21:00 local time, which is quarter 36 of the night, for 8 and for 4 h; a pass at 22:31
@@ -275,7 +291,7 @@ def test_the_nights_of_a_site_keep_gap_failure_and_zero_apart_too(tmp_path: Path
     assert [quarters(row) for row in clock["failed"]["z"]] == [[], [], [], [40]]
     text = Page(page).text
     assert "3 June 2024 no recording" in text
-    assert "failed: nothing analysed" in text
+    assert "not usable (all of its files were excluded)" in text
 
 
 def test_a_site_not_analysed_is_no_zero_in_the_rates(tmp_path: Path) -> None:
@@ -339,12 +355,12 @@ def test_a_part_of_a_cell_is_held_against_what_was_analysed_in_it(tmp_path: Path
     clock = figure(Survey(tmp_path, HOUR[1:], [PASS], recorded=recorded).site_page(), "clock")
     assert quarters(clock["zero"]["z"][0]) == [37]
     assert quarters(clock["failed"]["z"][0]) == [39]
-    assert clock["recorded, nothing could be analysed"]["x"] == [9.875]
+    assert clock["recorded, not usable"]["x"] == [9.875]
     assert clock["passes"]["z"][0][38] == 2.8284  # 1 pass in 7.5 min: root of 8 per hour
     assert [clock["passes"]["hovertext"][0][at].split("<br>", 1)[1] for at in (37, 38, 39, 40)] == [
         "analysed, no bat pass<br>5.00 min analysed, 0 passes",
         "analysed, bats passed<br>7.50 min analysed, 1 passes",
-        "recorded, nothing could be analysed",
+        "recorded, not usable",
         "no recording",
     ]
 
@@ -574,4 +590,35 @@ def test_twenty_eight_species_have_twenty_eight_colours() -> None:
 
 def test_a_missing_table_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"ledger\.parquet: no such table"):
-        report_survey(tmp_path, tmp_path / "ledger.parquet", [ORCHARD], CARD, tmp_path / "x.html", title="")
+        report_survey(
+            tmp_path,
+            tmp_path / "ledger.parquet",
+            tmp_path / "h.parquet",
+            [ORCHARD],
+            CARD,
+            tmp_path / "x.html",
+            title="",
+        )
+
+
+def test_a_night_on_which_the_recorder_had_failed_is_neither_a_zero_nor_effort(tmp_path: Path) -> None:
+    nights = [night_row("orchard", "2024-06-01", 5.0), night_row("orchard", "2024-06-02", 5.0)]
+    nights[1] |= {"state": "failed", "reasons": "flat"}
+    found = pass_row("orchard", "2024-06-01", "2024-06-01T21:31:00Z", "Myotis")
+    survey = Survey(tmp_path, nights, [found])
+    page = survey.survey_page(ORCHARD)
+    assert figure(page, "effort")["recorded, not usable"]["x"] == [1]
+    assert "0.20" in Page(page).text  # one pass in the five hours of the night that counts
+    site = survey.site_page()
+    assert "not usable (stuck samples)" in Page(site).text
+    assert "1 of 1" in Page(site).text  # nights with passes, of nights that say anything
+    clock = figure(site, "clock")
+    assert clock["recorded, not usable"]["y"] == [1] * len(clock["recorded, not usable"]["y"])
+
+
+def test_a_site_page_says_how_the_recorders_did(valley: Survey) -> None:
+    page = valley.site_page()
+    text = Page(page).text
+    assert "Nights that are not valid" in text
+    assert "4 June 2024 1 failed all of its files were excluded" in text
+    assert figure(page, "noise")["15–30 kHz"]["y"][:2] == [-110.0, -109.0]

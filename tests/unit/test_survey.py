@@ -1,5 +1,6 @@
 """Sites, nights and time zones: every mistake in a site sheet is named, and every moment belongs to one night."""
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -9,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batpam.errors import UserError
-from batpam.survey import Deployment, local_to_utc, night_of, read_sites, sites_of_folder
+from batpam.survey import (
+    EACH_CHANNEL,
+    Deployment,
+    NightlySchedule,
+    local_to_utc,
+    night_of,
+    read_sites,
+    schedule_of,
+    sites_of_folder,
+    zone,
+)
 
 HEAD = "site\tlatitude\tlongitude\ttimezone\trecordings"
 ROW = "orchard\t51.42\t-2.41\tEurope/London\t/data/orchard"
@@ -129,6 +140,67 @@ def test_wrong_value_is_named_with_its_row(tmp_path: Path, changes: dict[str, st
     with pytest.raises(UserError, match=named) as error:
         read_sites(_sheet(tmp_path, HEAD, ROW, _fields(**changes)))
     assert "sites.tsv, line 3" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("columns", "values", "read"),
+    [
+        ("clock", "", ""),
+        ("clock", "UTC", "UTC"),
+        ("clock", "America/New_York", "America/New_York"),
+        ("clock", "+02:00", "+02:00"),
+        ("clock_offset", "", 0.0),
+        ("clock_offset", "-3600", -3600.0),
+        ("clock_offset", "1.7e9", 1.7e9),  # a clock that was never set
+        ("clock_drift\tfirst_night", "-1.5\t2024-06-01", -1.5),
+        ("schedule", "21:00-05:30", "21:00-05:30"),
+        ("schedule", "sunset-30-sunrise+30", "sunset-30-sunrise+30"),
+        ("first_night", "2024-06-01", "2024-06-01"),
+        ("first_night", "20240601", "2024-06-01"),
+        ("last_night\tfirst_night", "2024-06-01\t2024-06-01", "2024-06-01"),
+        ("channel", "each", EACH_CHANNEL),
+        ("channel", "EACH", EACH_CHANNEL),
+        ("channel", "2", 2),
+    ],
+)
+def test_what_a_sheet_says_of_a_recorder(tmp_path: Path, columns: str, values: str, read: object) -> None:
+    (found,) = read_sites(_sheet(tmp_path, f"{HEAD}\t{columns}", f"{ROW}\t{values}"))
+    assert getattr(found, columns.partition("\t")[0]) == read
+
+
+@pytest.mark.parametrize(
+    ("columns", "values", "named"),
+    [
+        *(
+            ("clock", wrong, f"'{re.escape(wrong)}'")
+            for wrong in ("Mars", "utc", "+15", "+25:00", "-99", "+02:60", "+2:5", "2")
+        ),
+        *(("clock_offset", wrong, "clock_offset") for wrong in ("a minute", "nan", "inf", "1e11", "1,5")),
+        *(("clock_drift\tfirst_night", f"{wrong}\t2024-06-01", "clock_drift") for wrong in ("x", "nan", "4000")),
+        ("clock_drift", "2", "first_night"),
+        *(
+            ("schedule", wrong, "schedule")
+            for wrong in (
+                "all night",
+                "21:00",
+                "25:00-05:00",
+                "21:60-05:00",
+                "21:00-24:60",
+                "sunrise-sunset",
+                "21.00-05.00",
+            )
+        ),
+        *(("first_night", wrong, f"first_night '{wrong}'") for wrong in ("1 June", "2024-6-1", "2024-06-31", "45000")),
+        ("last_night", "2024-13-01", "last_night '2024-13-01'"),
+        ("first_night\tlast_night", "2024-06-02\t2024-06-01", "last_night 2024-06-01 is before first_night 2024-06-02"),
+        *(("channel", wrong, "channel") for wrong in ("all", "each one", "1001")),
+    ],
+)
+def test_what_a_sheet_cannot_say_of_a_recorder_is_named(tmp_path: Path, columns: str, values: str, named: str) -> None:
+    with pytest.raises(UserError, match=named) as error:
+        read_sites(_sheet(tmp_path, f"{HEAD}\t{columns}", f"{ROW}\t{values}"))
+    assert "sites.tsv, line 2" in str(error.value)
     assert "\n" not in str(error.value)
 
 
@@ -266,6 +338,15 @@ def test_recordings_beside_the_folders_are_not_passed_over(tmp_path: Path) -> No
         assert tmp_path in places
 
 
+def test_no_name_of_a_file_acts_upon_a_terminal(tmp_path: Path) -> None:
+    (tmp_path / "orchard").mkdir()
+    (tmp_path / "\x1b[2J\n.wav").touch()
+    for folder in (tmp_path, tmp_path / "\x1b[2J"):
+        with pytest.raises(UserError) as error:
+            sites_of_folder(folder, "UTC")
+        assert str(error.value).isprintable()
+
+
 def test_folders_that_would_be_one_site_are_named(tmp_path: Path) -> None:
     for name in ("old barn", "Old-Barn"):
         (tmp_path / name).mkdir()
@@ -282,6 +363,38 @@ def test_what_is_no_folder_is_named(tmp_path: Path) -> None:
 
 
 # nights and clocks
+
+
+@pytest.mark.parametrize(
+    ("name", "minutes"),
+    [
+        ("+02:00", 120), ("+2", 120), ("+0200", 120), ("UTC+2", 120), ("UTC+02:00", 120), ("-03:30", -210), ("-0330", -210),
+        ("+14:00", 840), ("-11", -660), ("+00:00", 0), ("UTC", 0), ("Etc/GMT-2", 120), ("Asia/Kolkata", 330),
+    ],
+)  # fmt: skip
+def test_zone_is_a_name_or_an_offset(name: str, minutes: int) -> None:
+    for month in (1, 7):
+        assert datetime(2024, month, 1, tzinfo=zone(name)).utcoffset() == timedelta(minutes=minutes)
+
+
+@pytest.mark.parametrize(
+    ("text", "schedule"),
+    [
+        ("21:00-05:30", NightlySchedule(1260, 330, False, False)),
+        ("21:00 - 05:30", NightlySchedule(1260, 330, False, False)),
+        ("00:00-24:00", NightlySchedule(0, 1440, False, False)),
+        ("sunset-sunrise", NightlySchedule(0, 0, True, True)),
+        ("sunset-30-sunrise+45", NightlySchedule(-30, 45, True, True)),
+        ("sunset+15-04:00", NightlySchedule(15, 240, True, False)),
+        ("20:30-sunrise", NightlySchedule(1230, 0, False, True)),
+        ("", None),
+        ("sunset", None),
+        ("sunrise-sunset", None),
+        ("24:00-05:00", None),
+    ],
+)
+def test_schedule(text: str, schedule: NightlySchedule | None) -> None:
+    assert schedule_of(text) == schedule
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ rule summarise_activity:
     input:
         index=get_site_table,
         ledger="results/coverage/sites/{site}.parquet",
+        health="results/health/{site}.parquet",
         detections=get_site_products("results/detections/{shard}.parquet"),
         model=get_model_file,
     output:
@@ -59,6 +60,7 @@ rule summarise_activity:
         " {params.sites}"
         " --index {input.index:q}"
         " --ledger {input.ledger:q}"
+        " --health {input.health:q}"
         " --detections results/detections"
         " {params.model}"
         " {params.settings}"
@@ -70,9 +72,11 @@ rule gather_survey:
     input:
         tables=after_index("results/activity/{site}/{table}.parquet", site=SITES, table=TABLES),
         ledgers=after_index("results/coverage/sites/{site}.parquet", site=SITES),
+        health=after_index("results/health/{site}.parquet", site=SITES),
     output:
         tables=[f"results/activity/{table}.{ext}" for table in TABLES for ext in ("parquet", "csv")],
         ledger=multiext("results/coverage/ledger", ".parquet", ".csv"),
+        nights=multiext("results/coverage/nights", ".parquet", ".csv"),
         total="results/coverage/total.csv",
     log:
         "logs/gather_survey.log",
@@ -92,4 +96,32 @@ rule gather_survey:
         " {params.sites}"
         " --activity results/activity"
         " --coverage results/coverage"
+        " --health results/health"
+        " 2>&1 | tee {log:q}"
+
+
+# after the tables are there to look at: what fails a run is not what one wants to lose
+rule check_coverage:
+    input:
+        total="results/coverage/total.csv",
+    output:
+        "results/coverage/verdict.txt",
+    log:
+        "logs/check_coverage.log",
+    conda:
+        "../../envs/batpam.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime="10m",
+    params:
+        settings=format_options(**SETTINGS["coverage"]),
+        version=STAGE_VERSIONS["ledger"],
+    message:
+        "Looking whether enough could be analysed"
+    shell:
+        "batpam coverage"
+        " --total {input.total:q}"
+        " {params.settings}"
+        " --output {output:q}"
         " 2>&1 | tee {log:q}"

@@ -10,13 +10,14 @@ import pandas as pd
 # counted up with batpam.STAGE_VERSIONS, so that a stage reruns when its result changes and only then
 STAGE_VERSIONS = {
     "simulate": 1,
-    "index": 1,
-    "segment": 2,
+    "index": 2,
+    "segment": 3,
     "scalogram": 2,
     "detect": 2,
     "ledger": 1,
-    "activity": 1,
-    "report": 1,
+    "health": 1,
+    "activity": 2,
+    "report": 2,
     "train": 1,
 }
 
@@ -47,9 +48,16 @@ wildcard_constraints:
     shard=r"[A-Za-z0-9][A-Za-z0-9.-]*_(\d{4}-\d{2}-\d{2}|undated)_\d+-\d+",
 
 
+def format_option(key, value):
+    name = key.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{name}" if value else f"--no-{name}"
+    return f"--{name} {shlex.quote(str(value))}"
+
+
 def format_options(**settings):
     """Settings as options of a command, in one text: Snakemake would not see two values change places."""
-    return " ".join(f"--{key.replace('_', '-')} {shlex.quote(str(value))}" for key, value in settings.items())
+    return " ".join(format_option(key, value) for key, value in settings.items())
 
 
 def get_folders(wildcards):
@@ -90,7 +98,7 @@ def get_fingerprint(wildcards):
     """Names, sizes and times of all that lies in the folders of recordings: changes when a recording comes or goes."""
     digest = hashlib.sha256()
     for folder in FOLDERS:
-        for top, subfolders, names in os.walk(folder):
+        for top, subfolders, names in os.walk(folder, followlinks=SETTINGS["index"]["follow_links"]):
             subfolders.sort()
             for name in sorted(names):
                 if name.startswith(".snakemake"):
@@ -138,6 +146,11 @@ def after_index(*patterns, **values):
 def get_site_table(wildcards):
     checkpoints.index_recordings.get()
     return f"results/index/sites/{wildcards.site}.parquet"
+
+
+def get_site_logs(wildcards):
+    checkpoints.index_recordings.get()
+    return f"results/index/logs/{wildcards.site}.parquet"
 
 
 def count_gpus(stage):

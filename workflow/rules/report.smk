@@ -2,6 +2,7 @@ rule report_site:
     input:
         tables=after_index("results/activity/{site}/{table}.parquet", table=TABLES),
         ledger=after_index("results/coverage/sites/{site}.parquet"),
+        health=after_index("results/health/{site}.parquet"),
     output:
         report("results/report/sites/{site}.html", category="Site activity", labels={"site": "{site}"}),
     log:
@@ -28,6 +29,7 @@ rule report_site:
         " {params.model}"
         " --activity results/activity/{wildcards.site}"
         " --ledger {input.ledger:q}"
+        " --health {input.health:q}"
         " --title {params.title:q}"
         " --output {output:q}"
         " 2>&1 | tee {log:q}"
@@ -37,6 +39,7 @@ rule report_survey:
     input:
         tables=after_index("results/activity/{table}.parquet", table=TABLES),
         ledger=after_index("results/coverage/ledger.parquet"),
+        health=after_index("results/coverage/nights.parquet"),
     output:
         report("results/report/index.html", category="Survey", labels={"page": "survey"}),
     log:
@@ -62,6 +65,7 @@ rule report_survey:
         " {params.model}"
         " --activity results/activity"
         " --ledger {input.ledger:q}"
+        " --health {input.health:q}"
         " --title {params.title:q}"
         " --output {output:q}"
         " 2>&1 | tee {log:q}"

@@ -4,6 +4,7 @@ rule segment_recordings:
     output:
         segments=ensure("results/segments/{shard}.parquet", non_empty=True),
         coverage=ensure("results/segments/{shard}.coverage.parquet", non_empty=True),
+        sound=ensure("results/segments/{shard}.sound.parquet", non_empty=True),
     log:
         "logs/segment_recordings/{shard}.log",
     benchmark:
@@ -26,4 +27,5 @@ rule segment_recordings:
         " --workers {threads}"
         " --output {output.segments:q}"
         " --coverage {output.coverage:q}"
+        " --sound {output.sound:q}"
         " 2>&1 | tee {log:q}"

@@ -10,16 +10,17 @@ import pytest
 
 from batpam.activity.passes import find_passes
 from batpam.activity.summary import activity, count_activity, gather
-from batpam.activity.sun import sun_times
 from batpam.models.files import ModelCard, Taxon
 from batpam.models.network import NetworkSettings
 from batpam.scalograms.settings import ScalogramSettings
+from batpam.sun import sun_times
 from batpam.survey import Deployment
 from batpam.tables import (
     ACTIVITY,
     LEDGER,
     NIGHTS,
     PASSES,
+    RECORDER_NIGHTS,
     RECORDINGS,
     detections_schema,
     provenance,
@@ -53,6 +54,11 @@ class Site:
         self.recordings: list[dict[str, Any]] = []
         self.ledger: list[dict[str, Any]] = []
         self.detections: list[dict[str, Any]] = []
+        self.states: dict[tuple[str, str | None], tuple[str, str]] = {}
+
+    def state(self, night: str | None, state: str, reasons: str = "", *, recorder: str = "1") -> None:
+        """Say how the night of a recorder went; it was valid if nothing is said."""
+        self.states[recorder, night] = state, reasons
 
     def file(
         self,
@@ -116,11 +122,19 @@ class Site:
         write_table(self.ledger, LEDGER, folder / f"coverage/sites/{self.name}.parquet", provenance("ledger"))
         schema = detections_schema([taxon.code for taxon in CARD.taxa])
         write_table(self.detections, schema, folder / f"{self.name}/s.parquet", provenance("detect"))
+        nights = {(row["recorder"], row["night"]): ("valid", "") for row in self.recordings} | self.states
+        health = [
+            dict.fromkeys(RECORDER_NIGHTS.names)
+            | {"site": self.name, "recorder": recorder, "night": night, "state": state, "reasons": reasons}
+            for (recorder, night), (state, reasons) in nights.items()
+        ]
+        write_table(health, RECORDER_NIGHTS, folder / f"health/{self.name}.parquet", provenance("health"))
 
     def run(self, folder: Path, deployment: Deployment = ORCHARD) -> dict[str, pd.DataFrame]:
         """Tables of the site by name."""
         self.write(folder)
-        paths = folder / f"{self.name}.parquet", folder / self.name, folder / f"coverage/sites/{self.name}.parquet"
+        name = f"{self.name}.parquet"
+        paths = folder / name, folder / self.name, folder / "coverage/sites" / name, folder / "health" / name
         deployment = replace(deployment, site=self.name)
         output = folder / "activity" / self.name
         activity(*paths, deployment, CARD, output, **RULE)  # type: ignore[arg-type]
@@ -150,7 +164,7 @@ def test_counts_of_a_night(tmp_path: Path) -> None:
     assert list(tables["activity"].columns) == ACTIVITY.names
     row = _row(tables["activity"], taxon="Pipistrellus pipistrellus")
     assert row == {
-        "site": "orchard", "night": FIRST, "taxon": "Pipistrellus pipistrellus", "group": "Pipistrellus",
+        "site": "orchard", "night": FIRST, "state": "valid", "taxon": "Pipistrellus pipistrellus", "group": "Pipistrellus",
         "rank": "species", "calls": 8, "passes": 3, "minutes": 3, "files_with_taxon": 2, "analysed_h": 0.5,
         "passes_per_h": 6.0, "minutes_per_h": 6.0,
     }  # fmt: skip
@@ -192,6 +206,50 @@ def test_analysed_night_without_the_taxon_is_a_zero_and_a_failed_night_is_no_row
     # the night that failed is told of, with no effort
     assert tables["nights"]["night"].tolist() == [FIRST, SECOND, THIRD, "2024-06-04"]
     assert tables["nights"]["analysed_h"].tolist() == [1, 2, 0, 0]
+
+
+def test_what_was_not_found_by_a_recorder_that_failed_is_not_a_zero(tmp_path: Path) -> None:
+    site = Site()
+    for night, start in ((FIRST, "2024-06-01T21:00:00"), (SECOND, "2024-06-02T21:00:00")):
+        site.calls(site.file(start, night, 1), 10, 3)
+    site.calls(site.file("2024-06-01T23:00:00", FIRST, 1), 10, 3, "Nnoc")
+    site.state(SECOND, "failed", "flat")
+    tables = site.run(tmp_path)
+    lost = _row(tables["activity"], night=SECOND, taxon="Nyctalus noctula")
+    assert [pd.isna(lost[name]) for name in ("calls", "passes", "minutes", "passes_per_h")] == [True] * 4
+    # what it did find was there
+    assert _row(tables["activity"], night=SECOND, taxon="Pipistrellus pipistrellus")["passes"] == 1
+    assert tables["nights"][["state", "reasons"]].to_numpy().tolist() == [["valid", ""], ["failed", "flat"]]
+    csv = pd.read_csv(tmp_path / "activity/orchard/activity.csv", dtype=str, keep_default_na=False)
+    assert _row(csv, night=SECOND, taxon="Nyctalus noctula")["passes"] == ""
+
+
+def test_night_of_a_site_is_as_good_as_its_recorders(tmp_path: Path) -> None:
+    site = Site()
+    for recorder in ("A", "B"):
+        for night, start in ((FIRST, "2024-06-01T21:00:00"), (SECOND, "2024-06-02T21:00:00")):
+            site.calls(site.file(start, night, 1, recorder=recorder), 10, 3)
+    site.state(FIRST, "failed", "flat", recorder="A")
+    site.state(SECOND, "failed", "flat,coverage", recorder="A")
+    site.state(SECOND, "failed", "coverage", recorder="B")
+    nights = site.run(tmp_path)["nights"].set_index("night")
+    assert nights["state"].to_dict() == {FIRST: "partial", SECOND: "failed"}
+    assert nights["reasons"].to_dict() == {FIRST: "flat", SECOND: "flat,coverage"}
+
+
+def test_survey_keeps_what_is_not_known_unknown(tmp_path: Path) -> None:
+    orchard, barn = Site("orchard"), Site("barn")
+    orchard.calls(orchard.file("2024-06-01T21:00:00", FIRST, 1), 10, 3)
+    barn.file("2024-06-01T21:00:00", FIRST, 1)
+    barn.state(FIRST, "failed", "sensitivity")
+    for site in (orchard, barn):
+        site.run(tmp_path)
+    gather(["orchard", "barn"], tmp_path / "activity", tmp_path / "coverage", tmp_path / "health")
+    table = read_table(tmp_path / "activity/activity.parquet").set_index("site")
+    assert table.loc["orchard", "passes"] == 1
+    assert pd.isna(table.loc["barn", "passes"])
+    states = pd.read_csv(tmp_path / "coverage/nights.csv")
+    assert states[["site", "state"]].to_numpy().tolist() == [["orchard", "valid"], ["barn", "failed"]]
 
 
 def test_every_analysed_night_has_every_taxon(tmp_path: Path) -> None:
@@ -245,7 +303,7 @@ def test_minutes_are_those_of_the_clock() -> None:
     for second in (0, 29.9, 30, 89.9, 3000):  # 21:00, 21:00, 21:01, 21:01, 21:50
         site.call(file, second)
     named = pd.DataFrame(site.detections).assign(taxon="P", group="P", rank="species")
-    nights = pd.DataFrame([{"site": "orchard", "night": FIRST, "analysed_h": 1.0}])
+    nights = pd.DataFrame([{"site": "orchard", "night": FIRST, "state": "valid", "analysed_h": 1.0}])
     passes = find_passes(named.assign(start_utc=named["start_utc"].dt.as_unit("us")), gap=1.0, min_calls=2)
     row = _row(count_activity(passes, named, nights), night=FIRST)
     assert (row["minutes"], row["calls"], row["passes"]) == (3, 5, 1)
@@ -366,7 +424,7 @@ def _two_sites(folder: Path) -> list[str]:
     barn.file(None, None, 0, reason="unreadable")
     for site in (orchard, barn):
         site.run(folder)
-    gather(["orchard", "barn"], folder / "activity", folder / "coverage")
+    gather(["orchard", "barn"], folder / "activity", folder / "coverage", folder / "health")
     return ["orchard", "barn"]
 
 
@@ -386,6 +444,12 @@ def test_totals_are_those_of_the_ledgers(tmp_path: Path) -> None:
     assert total["files"].to_dict() == {
         ("analysed", ""): 2,
         ("excluded", "truncated"): 1,
+        ("excluded", "unreadable"): 1,
+    }
+    # the truncated one is analysed in part
+    assert total["whole_files"].to_dict() == {
+        ("analysed", ""): 2,
+        ("excluded", "truncated"): 0,
         ("excluded", "unreadable"): 1,
     }
     assert total["samples"].sum() == 2 * 3600 * RATE
@@ -408,7 +472,7 @@ def test_site_without_bats_is_not_like_one_without_a_recorder(tmp_path: Path) ->
     dead.file("2024-06-01T21:00:00", FIRST, 1, reason="unreadable")
     for site in (busy, silent, dead):
         site.run(tmp_path)
-    gather(["busy", "silent", "dead"], tmp_path / "activity", tmp_path / "coverage")
+    gather(["busy", "silent", "dead"], tmp_path / "activity", tmp_path / "coverage", tmp_path / "health")
     table = read_table(tmp_path / "activity/activity.parquet")
     assert dict(zip(table["site"], table["passes"], strict=True)) == {"busy": 1, "silent": 0}
     nights = read_table(tmp_path / "activity/nights.parquet").set_index("site")
@@ -424,7 +488,7 @@ def test_survey_loses_no_count_of_its_sites(tmp_path: Path) -> None:
                 site.calls(file, 10 * place, 3, code)
                 site.call(file, 100 + place, code, sure=0.2)
     tables = [site.run(tmp_path)["activity"] for site in (orchard, barn)]
-    gather(["orchard", "barn"], tmp_path / "activity", tmp_path / "coverage")
+    gather(["orchard", "barn"], tmp_path / "activity", tmp_path / "coverage", tmp_path / "health")
     whole = read_table(tmp_path / "activity/activity.parquet")
     assert len(whole) == 2 * 3 * 3
     for table in tables:

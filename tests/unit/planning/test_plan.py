@@ -75,7 +75,7 @@ def found(survey: Path) -> Plan:
 
 def test_it_counts_what_the_index_counts(survey: Path, found: Plan, tmp_path: Path) -> None:
     sites = [_site(survey / "rec", site) for site in ("orchard", "pond")]
-    table = index(sites, tmp_path, shard_hours=24, min_sample_rate=90_000)
+    table = index(sites, tmp_path, shard_hours=24, min_sample_rate=90_000, min_duration=0.05).to_pandas()
     shards = pd.read_csv(tmp_path / "shards.tsv", sep="\t")
     assert (found.sites, found.recorders, found.files, found.shards) == (2, 2, len(table), len(shards))
     assert found.nights == 3 and found.undated == 3
@@ -195,7 +195,7 @@ def test_a_stretch_is_the_recording_sample_by_sample(tmp_path: Path, name: str, 
     noise = np.random.default_rng(1).uniform(-0.5, 0.5, (9 * 25_000, 2)).astype(np.float32)
     soundfile.write(tmp_path / name, noise, 25_000, subtype=subtype)
     recorder = Deployment("oak", None, None, "UTC", str(tmp_path), time_expansion=10.0, channel=2)
-    table = list_recordings([recorder], shard_hours=24, min_sample_rate=90_000)
+    table = list_recordings([recorder], shard_hours=24, min_sample_rate=90_000, min_duration=0.05).to_pandas()
     sample = cut_sample(table, tmp_path)
     assert sample["sample_rate_hz"].tolist() == [250_000.0]  # 0.9 s in truth
     row = sample.iloc[0]
@@ -206,7 +206,9 @@ def test_a_stretch_is_the_recording_sample_by_sample(tmp_path: Path, name: str, 
 def test_a_recording_that_breaks_off_is_left_out_of_the_sample(tmp_path: Path, make_wav: MakeWav) -> None:
     for number in range(2):
         make_wav(tmp_path / f"{number}.wav", np.zeros(4 * RATE, np.int16))
-    table = list_recordings([_site(tmp_path.parent, tmp_path.name)], shard_hours=24, min_sample_rate=90_000)
+    table = list_recordings(
+        [_site(tmp_path.parent, tmp_path.name)], shard_hours=24, min_sample_rate=90_000, min_duration=0.05
+    ).to_pandas()
     (tmp_path / "0.wav").write_bytes(b"gone meanwhile")
     copies = tmp_path / "copies"
     copies.mkdir()

@@ -11,7 +11,7 @@ import pytest
 
 from batpam.errors import UserError
 from batpam.recordings.index import index
-from batpam.recordings.ledger import REASONS, ledger
+from batpam.recordings.ledger import REASONS, check_coverage, ledger
 from batpam.survey import Deployment
 from batpam.tables import COVERAGE, DETECTIONS, LEDGER, SEGMENTS, provenance, read_table, write_table
 
@@ -23,10 +23,11 @@ WHOLE = "20240601_223000.wav"
 class Survey:
     """An indexed site, and what the stages behind the index would have written about it."""
 
-    def __init__(self, folder: Path, recordings: Path) -> None:
+    def __init__(self, folder: Path, recordings: Path, *, min_duration: float = 0.0) -> None:
         self.folder = folder
         site = Deployment("orchard", None, None, "Europe/London", str(recordings))
-        self.files = index([site], folder / "index", shard_hours=24, min_sample_rate=90_000)
+        table = index([site], folder / "index", shard_hours=24, min_sample_rate=90_000, min_duration=min_duration)
+        self.files = table.to_pandas().astype({"shard": object})
         for shard, part in self.files[self.files["shard"].notna()].groupby("shard"):
             self.cover(
                 str(shard),
@@ -221,7 +222,7 @@ def test_site_without_any_file_has_an_empty_ledger(tmp_path: Path, make_wav: Mak
     make_wav(tmp_path / "other/a.wav")
     (tmp_path / "dead").mkdir()
     sites = [Deployment(name, None, None, "UTC", str(tmp_path / name)) for name in ("other", "dead")]
-    index(sites, tmp_path / "index", shard_hours=24, min_sample_rate=90_000)
+    index(sites, tmp_path / "index", shard_hours=24, min_sample_rate=90_000, min_duration=0)
     where = tmp_path / "segments", tmp_path / "detections", tmp_path / "ledger.parquet"
     assert ledger("dead", tmp_path / "index/sites/dead.parquet", *where).empty
     assert read_table(tmp_path / "ledger.parquet").empty
@@ -239,3 +240,79 @@ def test_every_real_file_has_a_row(tmp_path: Path, real_recordings: Path) -> Non
     unreadable = rows[rows["path"].str.contains("/unreadable/")]
     assert (unreadable["state"] == "excluded").all()
     assert {path: path.stat().st_mtime_ns for path in real_recordings.rglob("*")} == before
+
+
+# how much may be excluded
+
+
+Row = tuple[str, str, int, float]
+GOOD: Row = ("analysed", "", 90, 900.0)
+
+
+def _totals(tmp_path: Path, *rows: Row) -> Path:
+    lines = [
+        f"{state},{reason},{files},{files},{seconds * 1000:.0f},{seconds}" for state, reason, files, seconds in rows
+    ]
+    path = tmp_path / "total.csv"
+    path.write_text("\n".join(["state,reason,files,whole_files,samples,seconds", *lines]) + "\n")
+    return path
+
+
+def _verdict(tmp_path: Path, limit: float, *rows: Row) -> str:
+    output = tmp_path / "verdict.txt"
+    check_coverage(_totals(tmp_path, *rows), output, max_excluded_fraction=limit)
+    return output.read_text()
+
+
+@pytest.mark.parametrize(
+    ("rows", "limit", "verdict"),
+    [
+        ([GOOD], 0.0, "0.0% of the files and 0.0% of the seconds"),
+        ([GOOD, ("excluded", "truncated", 10, 100.0)], 0.1, "10.0% of the files and 10.0% of the seconds"),
+        ([GOOD, ("excluded", "unreadable", 10, 0.0)], 0.1, "10.0% of the files and 0.0% of the seconds"),
+        # of a file that is analysed in part, the rest counts in the seconds
+        ([GOOD, ("excluded", "truncated", 0, 100.0)], 0.1, "0.0% of the files and 10.0% of the seconds"),
+        # nothing is lost by a copy
+        ([GOOD, ("excluded", "duplicate", 900, 9000.0)], 0.0, "0.0% of the files and 0.0% of the seconds"),
+        ([("excluded", "unreadable", 3, 0.0)], 1.0, "100.0% of the files and 0.0% of the seconds"),
+        ([("excluded", "sample_rate", 3, 0.3)], 1.0, "100.0% of the files and 100.0% of the seconds"),
+        ([], 0.0, "0.0% of the files and 0.0% of the seconds"),
+    ],
+)
+def test_survey_of_which_enough_is_analysed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], rows: list[Row], limit: float, verdict: str
+) -> None:
+    assert verdict in _verdict(tmp_path, limit, *rows)
+    assert verdict in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("rows", "limit"),
+    [
+        ([GOOD, ("excluded", "truncated", 11, 0.0)], 0.1),
+        ([GOOD, ("excluded", "truncated", 0, 100.1)], 0.1),
+        ([GOOD, ("excluded", "unreadable", 1, 0.0)], 0.0),
+        ([("excluded", "unreadable", 3, 0.0)], 0.99),
+        ([GOOD, ("excluded", "link", 200, 0.0), ("excluded", "duplicate", 9000, 9e5)], 0.5),
+    ],
+)
+def test_survey_of_which_too_much_is_excluded_fails(tmp_path: Path, rows: list[Row], limit: float) -> None:
+    with pytest.raises(UserError, match=r"coverage\.max_excluded_fraction"):
+        _verdict(tmp_path, limit, *rows)
+    assert not (tmp_path / "verdict.txt").exists()
+
+
+def test_failure_says_why_the_greatest_loss_first(tmp_path: Path) -> None:
+    rows = (
+        GOOD,
+        ("excluded", "unreadable", 7, 0.0),
+        ("excluded", "sample_rate", 80, 5000.0),
+        ("excluded", "too_short", 9, 0.2),
+    )
+    with pytest.raises(UserError) as error:
+        _verdict(tmp_path, 0.5, *rows)
+    told = str(error.value)
+    assert told.index("sample_rate 80 files") < told.index("too_short 9 files") < told.index("unreadable 7 files")
+    assert "84.7% of the seconds" in told
+    assert "50.0%" in told
+    assert told.isprintable()

@@ -17,6 +17,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from batpam.segments.gate import CHUNK_S, loud_stretches, screen_recordings, segment, to_segments
+from batpam.segments.spectra import chunk_spectra
 from batpam.tables import MANIFEST, provenance, read_origin, read_table, write_table
 
 SETTINGS = {"f_min": 10_000.0, "threshold_db": 9.0}
@@ -55,7 +56,8 @@ def _kept(
     samples: np.ndarray, rate: float = RATE, *, padding: float = 0.0, **settings: float
 ) -> list[tuple[float, float]]:
     """Seconds that are kept of a chunk."""
-    flagged = loud_stretches(samples, rate, **{**SETTINGS, **settings})
+    settings = {**SETTINGS, **settings}
+    flagged = loud_stretches(chunk_spectra(samples, rate, min(settings["f_min"], 5000.0)), **settings)
     return [(a * HOP, b * HOP) for a, b in to_segments(flagged, rate, len(samples), hop=HOP, padding=padding)]
 
 
@@ -76,7 +78,7 @@ class Shard:
             {
                 "recording": recording, "site": "a", "recorder": "1", "path": str(path), "size_bytes": 1, "modified_ns": 1,
                 "night": None, "start_utc": None, "sample_rate_hz": rate, "time_expansion": 1.0, "channel": channel,
-                "samples": samples, "readable_samples": samples,
+                "samples": samples, "readable_samples": samples, "untriggered_s": 0.0,
             }
         )  # fmt: skip
         return recording
@@ -84,7 +86,7 @@ class Shard:
     def run(self, **settings: float) -> tuple[pd.DataFrame, pd.DataFrame]:
         manifest = self.folder / "manifest.parquet"
         write_table(self.rows, MANIFEST, manifest, provenance("index"))
-        paths = self.folder / "segments.parquet", self.folder / "coverage.parquet"
+        paths = [self.folder / f"{name}.parquet" for name in ("segments", "coverage", "sound")]
         segment(manifest, *paths, **{"hop": HOP, "padding": PADDING, **SETTINGS, **settings})
         return read_table(paths[0]), read_table(paths[1])
 
@@ -240,7 +242,7 @@ def test_one_chunk_says_nothing_about_another(tmp_path: Path, make_wav: MakeWav)
     for name, samples in (("quiet", np.concatenate([first, second])), ("loud", loud)):
         shard = Shard(tmp_path)
         shard.add(make_wav(tmp_path / f"{name}.wav", samples, subtype="FLOAT"), len(samples))
-        ((_, stretches, done, detail),) = screen_recordings([pd.Series(shard.rows[0])], **SETTINGS)
+        ((_, stretches, done, detail, _),) = screen_recordings([pd.Series(shard.rows[0])], **SETTINGS)
         assert (done, detail) == (len(samples), "")
         flagged.append([stretch for stretch in stretches if stretch[0] < CHUNK_S])
     assert flagged[0] == flagged[1] != []
@@ -338,7 +340,7 @@ def test_tables_say_what_they_were_made_with(tmp_path: Path, make_wav: MakeWav) 
     shard = Shard(tmp_path)
     shard.add(make_wav(tmp_path / "a.wav", np.zeros(RATE, np.int16)), RATE)
     shard.run(threshold_db=12.0)
-    for name in ("segments", "coverage"):
+    for name in ("segments", "coverage", "sound"):
         origin = read_origin(tmp_path / f"{name}.parquet")
         assert origin.items() >= {"stage": "segment", "threshold_db": 12.0, "padding": PADDING, "hop": HOP}.items()
 

@@ -3,7 +3,7 @@ import pytest
 import soundfile
 
 from batpam.recordings.audio import probe
-from batpam.recordings.clocks import read_guano
+from batpam.recordings.formats.guano import read_guano
 from batpam.simulate.calls import call_sequence, call_types, species_names
 from batpam.simulate.propagation import absorption, beam_loss, fly_past, transmission_loss
 from batpam.simulate.soundscapes import Flight, Recorder, add_insect, hear_call, insect_songs, self_noise
@@ -111,7 +111,7 @@ def test_survey_is_recordings_with_guano_and_truth(survey):
     whole = [probe(f) for f in files if f.stat().st_size]
     assert {info.rate for info in whole} == {192_000}
     assert sum(info.readable < info.samples for info in whole) == 1
-    assert all(read_guano(info.chunks["guan"]).timestamp for info in whole if info.readable == info.samples)
+    assert all(read_guano(info.chunks["guan"]).start for info in whole if info.readable == info.samples)
     truth = read_table(survey / "truth.parquet")
     assert set(truth["path"]) <= {str(f) for f in files} and len(truth) > 20
     assert truth["start_s"].between(0, 15).all()

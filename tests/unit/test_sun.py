@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batpam.activity.sun import sun_times
+from batpam.sun import sun_times
 
 
 def _utc(text: str) -> datetime:

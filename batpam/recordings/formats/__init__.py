@@ -1,0 +1,1 @@
+"""What recorders write down about a recording: one module per format, each gives :class:`batpam.recordings.facts.Facts`."""
