@@ -80,6 +80,7 @@ class Row:
     sample_rate_hz: float
     readable_samples: int
     channel: int = 1
+    untriggered_s: float = 0.0
 
     @property
     def seconds(self) -> float:
@@ -147,7 +148,7 @@ def write(folder: Path, name: str, samples: np.ndarray) -> Row:
 
 def spans(row: Row, threshold: float) -> Iterator[tuple[str, np.ndarray]]:
     """What is kept of a recording, with padding and without: arrays of (start, end) in s."""
-    ((_, flagged, samples, _),) = screen_recordings([row], f_min=GATE.f_min, threshold_db=threshold)
+    ((_, flagged, samples, _, _),) = screen_recordings([row], f_min=GATE.f_min, threshold_db=threshold)
     padded = to_segments(flagged, row.sample_rate_hz, samples, hop=SETTINGS.hop, padding=GATE.padding)
     yield f"{GATE.padding:g} s", np.array(padded, float).reshape(-1, 2) * SETTINGS.hop
     yield "none", np.array(flagged, float).reshape(-1, 2)
