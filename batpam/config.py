@@ -127,6 +127,14 @@ class HealthConfig(_Section):
     )
     min_battery_v: float = Field(3.6, ge=0, le=100, description="Voltage below which the battery is named low, V.")
 
+    @model_validator(mode="after")
+    def _ordered(self) -> "HealthConfig":
+        if self.min_partial_share > self.min_valid_share:
+            raise ValueError(
+                f"min_partial_share ({self.min_partial_share:g}) must not be above min_valid_share ({self.min_valid_share:g})"
+            )
+        return self
+
 
 class CoverageConfig(_Section):
     """What the ledger must say for a run to end well."""

@@ -8,11 +8,13 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from functools import partial
 from itertools import islice
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +31,12 @@ from batpam.recordings.conflicts import mark_conflicts
 from batpam.recordings.describe import describe
 from batpam.recordings.find import Found, Search, check_any
 from batpam.recordings.logs import read_log
+from batpam.recordings.metadata import ASSUMED
 from batpam.survey import EACH_CHANNEL, UNDATED, Deployment
 from batpam.tables import LOGS, MANIFEST, RECORDINGS, STAGE_VERSIONS, provenance, read_origin, stream_table, table_bytes
 
 BATCH = 2000
-"""Files that are described at a time; then they are rows of a table, which is ten times smaller."""
+"""Files that are described at a time; then they are rows of a table, which is ten times smaller. Fewer are not worth a process."""
 
 COMMON_TEXTS = (
     "site", "recorder", "night", "clock_source", "format", "make", "model", "serial", "firmware", "gain", "trigger",
@@ -41,8 +44,11 @@ COMMON_TEXTS = (
 )  # fmt: skip
 """Columns in which few texts stand many times."""
 
-PIECE = 50
-"""Files that a thread describes at a time."""
+PIECE = 250
+"""Files that a process describes at a time."""
+
+Files = Sequence[tuple[Deployment, Found]]
+ToRows = Callable[[Deployment, Found], Iterable[dict[str, Any]]]
 
 
 def index(
@@ -75,7 +81,7 @@ def index(
     follow_links
         Whether links that lead out of the folders are followed.
     workers
-        Files read at the same time.
+        Processes that read headers, where there are many files.
 
     Returns
     -------
@@ -131,11 +137,11 @@ def _list(
     to_rows = partial(describe, min_sample_rate=min_sample_rate, min_duration=min_duration)
     limits = {"min_sample_rate": min_sample_rate, "min_duration": min_duration}
     tables, unchanged = [], []
-    with ThreadPoolExecutor(workers) as pool, Progress("indexing", 0, "files") as progress:
+    with _describer(to_rows, workers) as describe_all, Progress("indexing", 0, "files") as progress:
         for site in sorted({deployment.site for deployment in deployments}):
             rows = [deployment for deployment in deployments if deployment.site == site]
             memory = output / "sites" / f"{site}.parquet" if output else None
-            table, kept = _list_site(rows, search, to_rows, memory, _context(rows, limits), pool, progress)
+            table, kept = _list_site(rows, search, describe_all, memory, _context(rows, limits), progress)
             order = pc.sort_indices(table, [("recorder", "ascending"), ("path", "ascending")])
             tables.append(_compact(table.take(order)))
             unchanged.append(kept[order.to_numpy()])
@@ -159,10 +165,9 @@ def _compact(table: pa.Table) -> pa.Table:
 def _list_site(
     deployments: Sequence[Deployment],
     search: Search,
-    to_rows: Any,
+    describe_all: Callable[[Files], list[pa.RecordBatch]],
     memory: Path | None,
     context: Mapping[str, Any],
-    pool: ThreadPoolExecutor,
     progress: Progress,
 ) -> tuple[pa.Table, np.ndarray]:
     """Rows of a site in any order, and which of them come from the table of an earlier index."""
@@ -183,18 +188,35 @@ def _list_site(
                 known += rows
             else:
                 unknown.append((deployment, file))
-        pieces = [unknown[start : start + PIECE] for start in range(0, len(unknown), PIECE)]
-        described = [row for rows in pool.map(lambda piece: _describe_all(piece, to_rows), pieces) for row in rows]
-        if described:
-            fresh.append(pa.RecordBatch.from_pylist(described, RECORDINGS))
+        fresh += describe_all(unknown)
         progress.at(progress.done + len(batch))
     table = pa.Table.from_batches(fresh, RECORDINGS)
     kept = np.arange(len(table) + len(known)) < len(known)
     return pa.concat_tables([remembered.take(pa.array(known, pa.int64())), table]), kept
 
 
-def _describe_all(files: Sequence[tuple[Deployment, Found]], to_rows: Any) -> list[dict[str, Any]]:
-    return [row for deployment, file in files for row in to_rows(deployment, file)]
+@contextmanager
+def _describer(to_rows: ToRows, workers: int) -> Iterator[Callable[[Files], list[pa.RecordBatch]]]:
+    """Give a function that describes files, many of them in processes: parsing holds Python's lock, threads would wait."""
+    with ExitStack() as stack:
+        pool: ProcessPoolExecutor | None = None
+
+        def describe_all(files: Files) -> list[pa.RecordBatch]:
+            nonlocal pool
+            if workers == 1 or len(files) < BATCH:
+                return [_rows_of(files, to_rows)] if files else []
+            if pool is None:
+                # afresh: a fork of a process with threads may wait for ever
+                pool = stack.enter_context(ProcessPoolExecutor(workers, mp_context=get_context("spawn")))
+            pieces = [files[start : start + PIECE] for start in range(0, len(files), PIECE)]
+            return list(pool.map(partial(_rows_of, to_rows=to_rows), pieces))
+
+        yield describe_all
+
+
+def _rows_of(files: Files, to_rows: ToRows) -> pa.RecordBatch:
+    rows = [row for deployment, file in files for row in to_rows(deployment, file)]
+    return pa.RecordBatch.from_pylist(rows, RECORDINGS)
 
 
 def _context(deployments: Sequence[Deployment], limits: Mapping[str, Any]) -> dict[str, Any]:
@@ -356,6 +378,13 @@ def _say(table: pa.Table, sites: int, shards: int) -> None:
         if counts:
             told = ", ".join(f"{code} {count}" for code, count in counts.most_common())
             print(f"{what}: {told}", file=sys.stderr)
+    assumed = pc.sum(pc.match_substring(table.column("sources").cast(pa.string()), f'"zone": "{ASSUMED}"')).as_py()
+    if assumed:
+        print(
+            f"{assumed} recordings tell no time zone, that of their site is taken; if a recorder's clock was on another "
+            "(UTC, winter time), name it in the column 'clock' of the site sheet",
+            file=sys.stderr,
+        )
 
 
 def _write_folder(folder: Path, contents: Iterator[tuple[str, bytes]]) -> None:

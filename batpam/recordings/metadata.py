@@ -31,6 +31,9 @@ CLOCK_WRONG_S = 60.0
 POSITIONS_AGREE_M = 100.0
 RATES_AGREE = 0.001
 
+ASSUMED = "assumed"
+"""Source of the zone of a clock that nobody names: that of the site is taken."""
+
 EXPANDED_RATES = frozenset(
     (19_200, 20_000, 25_000, 25_600, 30_000, 30_720, 31_250, 38_400, 44_100, 48_000, 50_000)
 )  # fmt: skip
@@ -231,6 +234,7 @@ def _set_clock(known: Known, sources: Sequence[Facts], deployment: Deployment) -
                 when, source = (other if other.tzinfo else other.replace(tzinfo=when.tzinfo)), "name"
             break
     if when.tzinfo is None:
+        known.sources["zone"] = "sheet" if deployment.clock else ASSUMED
         _doubt(known, when, recorder_zone)
     known.start = _corrected(when, deployment)
     known.sources["start"] = source
