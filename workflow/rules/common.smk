@@ -96,15 +96,21 @@ def get_model_file(wildcards):
 
 def get_fingerprint(wildcards):
     """Names, sizes and times of all that lies in the folders of recordings: changes when a recording comes or goes."""
-    digest = hashlib.sha256()
+    follow = SETTINGS["index"]["follow_links"]
+    digest, visited = hashlib.sha256(), set()
     for folder in FOLDERS:
-        for top, subfolders, names in os.walk(folder, followlinks=SETTINGS["index"]["follow_links"]):
+        for top, subfolders, names in os.walk(folder, followlinks=follow):
+            if os.path.realpath(top) in visited:  # a link may lead round to where it lies
+                subfolders.clear()
+                continue
+            visited.add(os.path.realpath(top))
             subfolders.sort()
             for name in sorted(names):
                 if name.startswith(".snakemake"):
                     continue
-                status = os.stat(os.path.join(top, name), follow_symlinks=False)
-                digest.update(os.fsencode(f"{top}/{name}\0{status.st_size}\0{status.st_mtime_ns}\n"))
+                path = os.path.join(top, name)
+                status = os.stat(path, follow_symlinks=follow and os.path.exists(path))
+                digest.update(os.fsencode(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n"))
     return digest.hexdigest()[:16]
 
 

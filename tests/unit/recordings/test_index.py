@@ -99,9 +99,7 @@ def test_list_of_shards_says_what_is_in_them(tmp_path: Path, make_wav: MakeWav) 
     assert sorted(p.name for p in (tmp_path / "out/manifests").iterdir()) == [f"{s}.parquet" for s in shards["shard"]]
 
 
-def test_number_of_workers_changes_nothing(
-    tmp_path: Path, make_wav: MakeWav, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_number_of_workers_changes_nothing(tmp_path: Path, make_wav: MakeWav, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("batpam.recordings.index.BATCH", 10)  # so that there are enough files for processes
     for number in range(60):
         make_wav(tmp_path / f"rec/20240601_2200{number:02d}.wav", guano="Timestamp:2024-06-01T22:00:00Z\n")
