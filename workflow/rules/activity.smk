@@ -120,8 +120,4 @@ rule check_coverage:
     message:
         "Looking whether enough could be analysed"
     shell:
-        "batpam coverage"
-        " --total {input.total:q}"
-        " {params.settings}"
-        " --output {output:q}"
-        " 2>&1 | tee {log:q}"
+        "batpam coverage" " --total {input.total:q}" " {params.settings}" " --output {output:q}" " 2>&1 | tee {log:q}"
