@@ -537,7 +537,7 @@ def _codes(text: Any, separator: str) -> list[str]:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %"
+    return f"{100 * share:.0f} %" if share > 0.095 else f"{100 * share:.2g} %"
 
 
 def _add_warnings(nights: pd.DataFrame, settings: HealthConfig) -> None:

@@ -311,6 +311,7 @@ def _common(
     dated = _dated(tables.nights)
     undated_passes = tables.passes[tables.passes["night"].isna()].groupby("site").size()
     taxa = _taxa_rows(tables, styles)
+    working_h = tables.nights.loc[tables.nights["state"] != FAILED, "analysed_h"].sum()
     reasons = excluded.groupby("reason").agg(
         files=("recording", "nunique"), stretches=("recording", "size"), seconds=("duration_s", "sum")
     )
@@ -326,8 +327,11 @@ def _common(
             "last": nights[-1] if nights else None,
             "nights": dated["night"].nunique(),
             "site_nights": len(dated),
-            "site_nights_analysed": int((dated["analysed_h"] > 0).sum()),
+            "site_nights_analysed": int(((dated["analysed_h"] > 0) & (dated["state"] != FAILED)).sum()),
             **{name: tables.nights[name].sum() for name in EFFORT},
+            "told": bool(len(tables.passes)) or bool(working_h > 0),
+            "why_nothing": "the recorders had failed" if tables.nights["analysed_h"].sum() > 0 else "nothing analysed",
+            "failed_nights": int((tables.health["state"] == FAILED).sum()),
             "passes": len(tables.passes),
             "species": sum(row["rank"] == "species" and row["passes"] > 0 for row in taxa),
             "named": sum(row["passes"] for row in taxa if row["rank"] == "species"),
@@ -404,8 +408,9 @@ def _site_rows(tables: _Tables, sites: Sequence[str], deployments: Sequence[Depl
     dated = _dated(tables.nights)
     counts = {
         "nights": dated.groupby("site").size(),
-        "nights_analysed": (dated["analysed_h"] > 0).groupby(dated["site"]).sum(),
+        "nights_analysed": ((dated["analysed_h"] > 0) & (dated["state"] != FAILED)).groupby(dated["site"]).sum(),
         "passes": tables.passes.groupby("site").size(),
+        "working_h": tables.nights[tables.nights["state"] != FAILED].groupby("site")["analysed_h"].sum(),
         **{state: (tables.health["state"] == state).groupby(tables.health["site"]).sum() for state in HEALTH_STATES},
         **{name: tables.nights.groupby("site")[name].sum() for name in EFFORT},
     }
@@ -421,8 +426,8 @@ def _site_rows(tables: _Tables, sites: Sequence[str], deployments: Sequence[Depl
             "latitude": known[0].latitude if placed else None,
             "longitude": known[0].longitude if placed else None,
             "timezone": known[0].timezone if known else "",
-            "rate": row["passes"] / row["analysed_h"] if row["analysed_h"] else None,
-            "note": f"{number_text(row['passes'], 'pass', 'passes')} in {hours_text(row['analysed_h'])} analysed",
+            "rate": row["passes"] / row["working_h"] if row["working_h"] else None,
+            "note": f"{number_text(row['passes'], 'pass', 'passes')} in {hours_text(row['working_h'])} analysed",
         }
         rows.append(row)
     return rows

@@ -622,3 +622,13 @@ def test_a_site_page_says_how_the_recorders_did(valley: Survey) -> None:
     assert "Nights that are not valid" in text
     assert "4 June 2024 1 failed all of its files were excluded" in text
     assert figure(page, "noise")["15–30 kHz"]["y"][:2] == [-110.0, -109.0]
+
+
+def test_a_site_whose_recorder_had_failed_is_no_site_without_bats(tmp_path: Path) -> None:
+    night = night_row("orchard", "2024-06-01", 5.0) | {"state": "failed", "reasons": "flat"}
+    survey = Survey(tmp_path, [night])
+    for page in (survey.site_page(), survey.survey_page(ORCHARD)):
+        text = Page(page).text
+        assert "The recorders had failed, so nothing can be said about bats." in text
+        assert "No bat pass was found" not in text and "No bat call was found" not in text
+        assert "Bat passes – the recorders had failed" in text
