@@ -131,3 +131,19 @@ def real_recordings(repository: Path) -> Path:
     if not folder.is_dir():
         pytest.skip("the real recordings are not on this machine")
     return folder.resolve()
+
+
+@pytest.fixture(scope="session")
+def real_deployments() -> dict[str, list[tuple[str, int, int]]]:
+    """Sites of the real recordings: folder or pattern, time expansion, channel, which no file says of itself."""
+    return {
+        "batogram": [("labelled/batogram", 1, 1)],
+        "dpg": [("labelled/dpg", 1, 1)],
+        "paddygoat": [("labelled/paddygoat", 1, 1)],
+        "soundclass": [("labelled/soundclass/2017*.wav", 1, 1), ("labelled/soundclass/*00?.wav", 10, 2)],
+        "tadarida": [("labelled/tadarida", 10, 1)],
+        "field-m500": [("field/m500", 1, 1)],
+        "field-tadarida": [("field/tadarida", 10, 1)],
+        "formats": [("formats", 1, 1)],
+        "unreadable": [("unreadable", 1, 1)],
+    }

@@ -17,7 +17,7 @@ from batpam.recordings.formats.guano import read_guano
 from batpam.recordings.formats.names import read_name
 from batpam.recordings.formats.pettersson import read_d500x
 from batpam.recordings.formats.wamd import read_wamd
-from batpam.survey import Deployment, zone
+from batpam.survey import Deployment, local_to_utc, zone
 
 EARLIEST = datetime(2001, 1, 1, tzinfo=UTC)
 """A clock before this was never set: recorders count from 1970, 1980 or 2000, and go on counting for a season."""
@@ -264,7 +264,7 @@ def _corrected(when: datetime, deployment: Deployment) -> datetime | None:
 def _instant(when: datetime, recorder_zone: str) -> datetime | None:
     """UTC of a time, by the recorder's zone where it has none; None where there is no such year."""
     try:
-        return (when if when.tzinfo else when.replace(tzinfo=zone(recorder_zone))).astimezone(UTC)
+        return when.astimezone(UTC) if when.tzinfo else local_to_utc(when, recorder_zone)
     except (OverflowError, ValueError):
         return None
 

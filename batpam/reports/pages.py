@@ -411,6 +411,7 @@ def _site_rows(tables: _Tables, sites: Sequence[str], deployments: Sequence[Depl
         "nights_analysed": ((dated["analysed_h"] > 0) & (dated["state"] != FAILED)).groupby(dated["site"]).sum(),
         "passes": tables.passes.groupby("site").size(),
         "working_h": tables.nights[tables.nights["state"] != FAILED].groupby("site")["analysed_h"].sum(),
+        "working_passes": tables.activity[tables.activity["state"] != FAILED].groupby("site")["passes"].sum(),
         **{state: (tables.health["state"] == state).groupby(tables.health["site"]).sum() for state in HEALTH_STATES},
         **{name: tables.nights.groupby("site")[name].sum() for name in EFFORT},
     }
@@ -426,8 +427,8 @@ def _site_rows(tables: _Tables, sites: Sequence[str], deployments: Sequence[Depl
             "latitude": known[0].latitude if placed else None,
             "longitude": known[0].longitude if placed else None,
             "timezone": known[0].timezone if known else "",
-            "rate": row["passes"] / row["working_h"] if row["working_h"] else None,
-            "note": f"{number_text(row['passes'], 'pass', 'passes')} in {hours_text(row['working_h'])} analysed",
+            "rate": row["working_passes"] / row["working_h"] if row["working_h"] else None,
+            "note": f"{number_text(row['working_passes'], 'pass', 'passes')} in {hours_text(row['working_h'])} analysed",
         }
         rows.append(row)
     return rows

@@ -9,25 +9,12 @@ from test_workflow import snakemake
 
 pytestmark = pytest.mark.slow
 
-# folder or pattern, time expansion, channel: what no file says of itself
-DEPLOYMENTS = {
-    "batogram": [("labelled/batogram", 1, 1)],
-    "dpg": [("labelled/dpg", 1, 1)],
-    "paddygoat": [("labelled/paddygoat", 1, 1)],
-    "soundclass": [("labelled/soundclass/2017*.wav", 1, 1), ("labelled/soundclass/*00?.wav", 10, 2)],
-    "tadarida": [("labelled/tadarida", 10, 1)],
-    "field-m500": [("field/m500", 1, 1)],
-    "field-tadarida": [("field/tadarida", 10, 1)],
-    "formats": [("formats", 1, 1)],
-    "unreadable": [("unreadable", 1, 1)],
-}
 
-
-def test_every_file_is_accounted_for_and_the_scorer_can_be_fed(real_recordings, tmp_path):
+def test_every_file_is_accounted_for_and_the_scorer_can_be_fed(real_recordings, real_deployments, tmp_path):
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "config.yaml").write_text("title: Real recordings\n")
     lines = ["site\tlatitude\tlongitude\ttimezone\trecordings\trecorder\ttime_expansion\tchannel"]
-    for site, rows in DEPLOYMENTS.items():
+    for site, rows in real_deployments.items():
         for number, (place, expansion, channel) in enumerate(rows, 1):
             lines.append(f"{site}\t\t\tEurope/Paris\t{real_recordings / place}\t{number}\t{expansion}\t{channel}")
     (tmp_path / "config" / "sites.tsv").write_text("\n".join(lines) + "\n")

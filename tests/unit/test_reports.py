@@ -632,3 +632,11 @@ def test_a_site_whose_recorder_had_failed_is_no_site_without_bats(tmp_path: Path
         assert "The recorders had failed, so nothing can be said about bats." in text
         assert "No bat pass was found" not in text and "No bat call was found" not in text
         assert "Bat passes – the recorders had failed" in text
+
+
+def test_the_rate_of_a_site_is_of_the_nights_that_count(tmp_path: Path) -> None:
+    nights = [night_row("orchard", "2024-06-01", 5.0), night_row("orchard", "2024-06-02", 5.0)]
+    nights[1] |= {"state": "failed", "reasons": "coverage"}
+    found = [pass_row("orchard", night, f"{night}T21:31:00Z", "Myotis") for night in ("2024-06-01", "2024-06-02")]
+    text = Page(Survey(tmp_path, nights, found).survey_page(ORCHARD)).text
+    assert "10.00 0 2 0.20" in text  # hours analysed, excluded, passes, and one pass in the five hours that count

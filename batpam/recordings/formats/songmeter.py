@@ -32,7 +32,6 @@ _MONTHS = {
     )
 }
 _EPOCH = datetime(1970, 1, 1)
-_DAY_S = 86_400
 
 
 @dataclass(frozen=True)

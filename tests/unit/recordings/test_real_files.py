@@ -9,19 +9,6 @@ from batpam.recordings.index import list_recordings
 from batpam.survey import Deployment
 from batpam.tables import RECORDINGS
 
-# site; folder or pattern, time expansion, channel: what no file says of itself
-DEPLOYMENTS = {
-    "batogram": [("labelled/batogram", 1, 1)],
-    "dpg": [("labelled/dpg", 1, 1)],
-    "paddygoat": [("labelled/paddygoat", 1, 1)],
-    "soundclass": [("labelled/soundclass/2017*.wav", 1, 1), ("labelled/soundclass/*00?.wav", 10, 2)],
-    "tadarida": [("labelled/tadarida", 10, 1)],
-    "field-m500": [("field/m500", 1, 1)],
-    "field-tadarida": [("field/tadarida", 10, 1)],
-    "formats": [("formats", 1, 1)],
-    "unreadable": [("unreadable", 1, 1)],
-}
-
 # folder; file; reason (none: it is analysed), real rate in Hz, samples, those of them that are there, local start, source of
 # the start, warnings
 FILES: dict[str, dict[str, tuple[str, int, int, int, str, str, str]]] = {
@@ -151,11 +138,11 @@ def _site(site: str, place: Path, recorder: int = 1, expansion: float = 1, chann
 
 
 @pytest.fixture(scope="module")
-def rows(real_recordings: Path) -> pd.DataFrame:
+def rows(real_recordings: Path, real_deployments: dict[str, list[tuple[str, int, int]]]) -> pd.DataFrame:
     rows = _list(
         *(
             _site(site, real_recordings / place, number, expansion, channel)
-            for site, places in DEPLOYMENTS.items()
+            for site, places in real_deployments.items()
             for number, (place, expansion, channel) in enumerate(places, 1)
         )
     )
