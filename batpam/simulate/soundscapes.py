@@ -1,23 +1,40 @@
-"""Calls, insects and noise mixed into what a recorder would have written.
+"""Calls and noise mixed into what a recorder would have written.
 
 Levels are sound pressure levels until the microphone: a recorder is described by the level that drives it to
 full scale and by its own noise, and turns pressure into samples.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib.resources import files
+from itertools import pairwise
 
 import numpy as np
-import pandas as pd
 import scipy.fft
 import scipy.signal
 
 from batpam.simulate.calls import Call
-from batpam.simulate.propagation import beam_loss, fly_past, microphone_gain, transmission_loss
+from batpam.simulate.propagation import (
+    SPEED_OF_SOUND,
+    absorption,
+    beam_loss,
+    fly_past,
+    microphone_gain,
+    transmission_loss,
+)
 
 VISIBLE_DB = 26.0
-"""The part of a call that is within this of its loudest instant counts as the call."""
+"""The part of a call that is within this of its loudest instant, and above the noise, counts as the call."""
+
+BANDS_HZ = (6e3, 18e3, 30e3, 45e3, 65e3, 95e3, 250e3)
+"""Edges of the bands in which air absorbs differently, Hz."""
+
+BAND = 0.05
+"""Width of the band that noise is taken in for a signal-to-noise ratio, re its frequency: about that of a voice."""
+
+FOLDED_SNR = -99.0
+"""Of calls of which no more than a mirror image is recorded: nobody can say of what they are, dB."""
+
+COLOUR_HZ = np.array([6e3, 12e3, 24e3, 48e3, 96e3, 192e3])
+"""Frequencies at which the colour of a recorder is given, Hz."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +53,10 @@ class Recorder:
         Frequency at which the microphone begins to fall, Hz.
     resonance
         Resonance of the microphone, Hz.
+    response, noise_colour
+        What case and electronics add to the response to sound, and to the self-noise, dB at :data:`COLOUR_HZ`.
+    alias_rejection
+        Attenuation of sound above the Nyquist frequency, which folds back, dB.
     """
 
     sample_rate: int = 384_000
@@ -43,6 +64,9 @@ class Recorder:
     noise: float = -20.0
     roll_off: float = 70_000.0
     resonance: float = 24_000.0
+    response: tuple[float, ...] = (0.0,) * 6
+    noise_colour: tuple[float, ...] = (0.0,) * 6
+    alias_rejection: float = 80.0
 
 
 @dataclass(frozen=True)
@@ -65,11 +89,12 @@ class Heard:
     start, end
         Of the part within :data:`VISIBLE_DB` of the loudest instant, s.
     low, high, peak
-        Lowest and highest frequency of that part and the frequency of its loudest instant, Hz.
+        Lowest and highest frequency of that part and the frequency of its loudest instant, as recorded, Hz.
     level
         Peak amplitude of a sine at the loudest instant, dB re full scale.
     snr
-        ``level`` over the self-noise in a band of 1 kHz, dB.
+        Highest level over the noise within :data:`BAND` of the frequency, less what a sweep loses in such a band, dB;
+        :data:`FOLDED_SNR` of a call whose loudest part lies above the Nyquist frequency.
     """
 
     start: float
@@ -89,6 +114,7 @@ def hear_call(
     rng: np.random.Generator,
     *,
     echoes: float = 0.5,
+    wind: float = 0.0,
 ) -> Heard | None:
     """Add a call to a recording as the recorder hears it.
 
@@ -98,11 +124,13 @@ def hear_call(
         Shape (n,), full scale 1; changed in place.
     echoes
         0 (none) to 1: how much ground and vegetation give back.
+    wind
+        See :func:`self_noise`; here it only takes part in the signal-to-noise ratio.
 
     Returns
     -------
     Heard or None
-        None where nothing of it lies inside the recording or below the Nyquist frequency.
+        None where it does not lie inside the recording as a whole.
     """
     rate = recorder.sample_rate
     distance, angle, doppler = (
@@ -121,7 +149,8 @@ def hear_call(
         loss = transmission_loss(frequency, distance, temperature=flight.temperature, humidity=flight.humidity)
         gain = call.level - 20 + level - loss - beam_loss(frequency, angle) - recorder.full_scale
         gain += microphone_gain(frequency, recorder.resonance, recorder.roll_off)
-        gain[frequency > 0.49 * rate] = -200.0
+        gain += _colour(frequency, recorder.response)
+        gain[frequency > 0.48 * rate] -= recorder.alias_rejection
         return envelope * 10 ** (gain / 20)
 
     amplitude = received(1.0, 0.0)
@@ -132,18 +161,38 @@ def hear_call(
     _add(samples, wave, begin)
     if echoes > 0:
         _add_echoes(samples, wave, begin, rate, echoes, rng)
-    visible = np.flatnonzero(amplitude > amplitude.max() * 10 ** (-VISIBLE_DB / 20))
-    first, last = begin + visible[0], begin + visible[-1] + 1
     loudest = int(amplitude.argmax())
-    if amplitude[loudest] < 1e-9 or first < 0 or last > len(samples):
+    if amplitude[loudest] < 1e-12:
         return None
-    level = 20 * np.log10(amplitude[loudest])
-    noise = recorder.noise - recorder.full_scale + 30
-    shown = curve[visible]
+    snr = _snr(amplitude, curve, rate, recorder, wind)
+    loud = amplitude > amplitude[loudest] * 10 ** (-VISIBLE_DB / 20)
+    visible = np.flatnonzero(loud & (snr > 3.0))
+    if not len(visible):
+        visible = np.flatnonzero(loud)
+    first, last = begin + visible[0], begin + visible[-1] + 1
+    if first < 0 or last > len(samples):
+        return None
+    folded = np.abs(curve - rate * np.round(curve / rate))
+    shown = folded[visible]
     return Heard(
-        first / rate, last / rate, float(shown.min()), float(shown.max()), float(curve[loudest]), float(level),
-        float(level - noise),
+        first / rate, last / rate, float(shown.min()), float(shown.max()), float(folded[loudest]),
+        float(20 * np.log10(amplitude[loudest])), float(snr.max()) if curve[loudest] < rate / 2 else FOLDED_SNR,
     )  # fmt: skip
+
+
+def _snr(
+    amplitude: np.ndarray, curve: np.ndarray, rate: float, recorder: Recorder, wind: float, stride: int = 16
+) -> np.ndarray:
+    """Level of a sweep over the noise around its frequency, dB, shape of ``amplitude``.
+
+    A sweep of rate m through a Gaussian band of noise bandwidth b keeps 1 / sqrt(1 + (m / 2 b^2)^2) of its power.
+    """
+    some = slice(None, None, stride)  # all of this is smooth
+    f = curve[some]
+    sweep = np.gradient(f) * rate / stride if len(f) > 1 else np.zeros_like(f)
+    over = noise_level(f, recorder, wind) + 5 * np.log10(1 + (sweep / (2 * (BAND * f) ** 2)) ** 2)
+    place = np.arange(len(curve))
+    return 20 * np.log10(np.maximum(amplitude, 1e-12)) - np.interp(place, place[some], over)
 
 
 def _add(samples: np.ndarray, wave: np.ndarray, begin: int) -> None:
@@ -166,6 +215,47 @@ def _add_echoes(
             _add(samples, dull * gain, begin + int((0.3e-3 + delay) * rate))
 
 
+def reverberation(
+    samples: np.ndarray,
+    rate: int,
+    energy: float,
+    rng: np.random.Generator,
+    *,
+    temperature: float = 15.0,
+    humidity: float = 80.0,
+) -> np.ndarray:
+    """What leaves, twigs and ground scatter back of a bat's calls: a tail without a gap behind each call.
+
+    The echoes of many scatterers add up to noise whose power falls with time, the faster the higher the frequency:
+    the air absorbs on the longer way.
+
+    Parameters
+    ----------
+    samples
+        The calls as they arrive directly, shape (n,).
+    energy
+        Of the tail re the call, dB.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        The tails alone.
+    """
+    count = int(rng.uniform(0.03, 0.09) * rate)
+    t = np.arange(count) / rate
+    fade = (1 - np.exp(-t / rng.uniform(0.3e-3, 4e-3))) * np.exp(-t / rng.uniform(4e-3, 30e-3)) / (1 + t / 0.01)
+    size = scipy.fft.next_fast_len(2 * count, real=True)  # so that nothing runs round from the end to the beginning
+    spectrum = scipy.fft.rfft(rng.standard_normal(count, np.float32) * fade.astype(np.float32), size)
+    f = scipy.fft.rfftfreq(size, 1 / rate)
+    response = np.zeros(count)
+    for low, high in pairwise(BANDS_HZ):
+        lost = absorption(np.sqrt(low * high), temperature=temperature, humidity=humidity) * SPEED_OF_SOUND * t
+        response += scipy.fft.irfft(spectrum * ((f >= low) & (f < high)), size)[:count] * 10 ** (-lost / 20)
+    response *= np.minimum(1.0, 5 * (1 - t * rate / count))
+    response *= 10 ** (energy / 20) / np.sqrt((response**2).sum())
+    return scipy.signal.oaconvolve(samples.astype(np.float32), response.astype(np.float32))[: len(samples)]
+
+
 def self_noise(length: int, recorder: Recorder, rng: np.random.Generator, *, wind: float = 0.0) -> np.ndarray:
     """Noise of the microphone and of the wind, shape (length,), full scale 1.
 
@@ -174,96 +264,32 @@ def self_noise(length: int, recorder: Recorder, rng: np.random.Generator, *, win
     wind
         dB by which wind rises above the self-noise at 8 kHz; it falls with the square of the frequency, above 1 kHz.
     """
-    white = rng.standard_normal(length, np.float32)
-    spectrum = scipy.fft.rfft(white)
-    f = scipy.fft.rfftfreq(length, 1 / recorder.sample_rate)[1:]
-    shape = 10 ** (microphone_gain(f, recorder.resonance, recorder.roll_off) / 20) * 0.7 + 0.5
-    shape = shape * np.sqrt(1 + 3_000.0 / f) + 10 ** (wind / 20) * (8_000.0 / np.maximum(f, 1_000.0)) ** 2 * (wind > 0)
-    spectrum[1:] *= shape.astype(np.float32)
+    size = scipy.fft.next_fast_len(length, real=True)
+    spectrum = scipy.fft.rfft(rng.standard_normal(size, np.float32))
+    f = scipy.fft.rfftfreq(size, 1 / recorder.sample_rate)[1:]
+    some = np.geomspace(f[0], f[-1], 600)
+    spectrum[1:] *= np.interp(f, some, _noise_density(some, recorder, wind)).astype(np.float32)
     spectrum[0] = 0
-    density = 10 ** ((recorder.noise - recorder.full_scale) / 20)
-    return scipy.fft.irfft(spectrum, length).astype(np.float32) * np.float32(
-        density * np.sqrt(recorder.sample_rate / 2)
-    )
+    return scipy.fft.irfft(spectrum, size)[:length] * np.float32(np.sqrt(recorder.sample_rate / 2))
 
 
-@lru_cache(maxsize=1)
-def insect_songs() -> pd.DataFrame:
-    """The table of insect songs; frequencies in kHz, times in ms."""
-    with (files("batpam.simulate") / "insects.tsv").open() as table:
-        return pd.read_csv(table, sep="\t", comment="#")
+def noise_level(f: np.ndarray | float, recorder: Recorder, wind: float = 0.0) -> np.ndarray:
+    """Level of the noise within :data:`BAND` of frequencies (Hz), dB re a full-scale sine."""
+    f = np.asarray(f, float)
+    return 20 * np.log10(_noise_density(f, recorder, wind)) + 10 * np.log10(BAND * f) + 3.0
 
 
-def add_insect(samples: np.ndarray, species: str, level: float, recorder: Recorder, rng: np.random.Generator) -> None:
-    """Add the song of one insect.
-
-    Parameters
-    ----------
-    samples
-        Shape (n,), full scale 1; changed in place.
-    species
-        A species of ``insects.tsv``.
-    level
-        Peak level of a pulse, dB re full scale.
-    """
-    song = insect_songs().set_index("species").loc[species]
-    rate = recorder.sample_rate
-    warm = rng.uniform(0.75, 1.35)
-    pulse, period = song["pulse"] * 1e-3 / warm, song["period"] * 1e-3 / warm
-    count = max(int(pulse * rate), 16)
-    f = scipy.fft.rfftfreq(4 * count, 1 / rate)
-    peak, low, high = (float(song[name]) * 1e3 * rng.uniform(0.93, 1.07) for name in ("peak", "low", "high"))
-    width = 0.5 * np.where(f < peak, float(np.log(peak / low)), float(np.log(high / peak)))
-    colour = np.exp(-0.5 * (np.log(np.maximum(f, 1) / peak) / width) ** 2) + 0.03 * (f > low)
-    envelope = np.sin(np.pi * np.linspace(0, 1, count)) ** rng.uniform(0.5, 1.5)
-    if rng.random() < 0.5:  # many songs are a run of tooth impacts, decaying one by one
-        teeth = rng.uniform(6, 30)
-        envelope = envelope * np.exp(-4 * (np.linspace(0, teeth, count) % 1))
-    gain = 10 ** (level / 20)
-    pulses = max(int(song["pulses"] + rng.integers(-1, 2)), 1) if song["pulses"] > 1 else 1
-    echeme = float(song["echeme_period"]) * 1e-3 / warm or pulses * period
-    time = float(rng.uniform(-1, 1) * echeme)
-    while time < len(samples) / rate:
-        for i in range(pulses):
-            noise = scipy.fft.irfft(scipy.fft.rfft(rng.standard_normal(4 * count)) * colour)[:count]
-            wave = noise / (np.abs(noise).max() + 1e-12) * envelope * gain * rng.uniform(0.6, 1)
-            _add(samples, wave, int((time + i * period) * rate))
-        time += max(echeme * rng.normal(1, 0.04), pulses * period)
+def _noise_density(f: np.ndarray, recorder: Recorder, wind: float) -> np.ndarray:
+    """Amplitude of the noise in a band of 1 Hz, full scale 1, at frequencies (Hz)."""
+    shape = 10 ** (microphone_gain(f, recorder.resonance, recorder.roll_off) / 20) * 0.7 + 0.5
+    shape = shape * np.sqrt(1 + 3_000.0 / f) * 10 ** (_colour(f, recorder.noise_colour) / 20)
+    if wind > 0:
+        shape = shape + 10 ** (wind / 20) * (8_000.0 / np.maximum(f, 1_000.0)) ** 2
+    return shape * 10 ** ((recorder.noise - recorder.full_scale) / 20)
 
 
-def add_clicks(samples: np.ndarray, per_second: float, level: float, rate: int, rng: np.random.Generator) -> None:
-    """Add short broadband clicks, as of rain, of steps and of jangling keys; ``level`` in dB re full scale."""
-    for _ in range(rng.poisson(per_second * len(samples) / rate)):
-        count = max(int(rng.uniform(0.05e-3, 3e-3) * rate), 16)
-        wave = rng.standard_normal(count) * np.exp(-np.linspace(0, rng.uniform(3, 8), count))
-        if rng.random() < 0.6:  # resonant: a drop on a case, a key on a ring
-            f = rng.uniform(5e3, 0.45 * rate)
-            wave = np.sin(2 * np.pi * f * np.arange(count) / rate + rng.uniform(0, 6)) * np.abs(wave)
-        gain = 10 ** ((level + rng.normal(0, 5)) / 20)
-        _add(samples, wave * gain, int(rng.uniform(0, len(samples))))
-
-
-def add_tone(samples: np.ndarray, frequency: float, level: float, rate: int, rng: np.random.Generator) -> None:
-    """Add an electrical line, steady or switched on and off; ``level`` in dB re full scale."""
-    t = np.arange(len(samples)) / rate
-    wave = np.sin(2 * np.pi * frequency * t + rng.uniform(0, 6)) * 10 ** (level / 20)
-    if rng.random() < 0.4:
-        on = rng.uniform(2e-3, 80e-3)
-        wave *= ((t + rng.uniform(0, 1)) % (on * rng.uniform(1.2, 10))) < on
-    samples += wave.astype(samples.dtype)
-
-
-def add_bird(samples: np.ndarray, level: float, rate: int, rng: np.random.Generator) -> None:
-    """Add a few slow whistles of 5 to 14 kHz with harmonics, as of birds and rodents; ``level`` in dB re full scale."""
-    for _ in range(int(rng.integers(1, 5))):
-        count = int(rng.uniform(15e-3, 150e-3) * rate)
-        u = np.linspace(0, 1, count)
-        f = rng.uniform(5e3, 14e3) * (1 + rng.uniform(-0.2, 0.2) * u + 0.05 * np.sin(2 * np.pi * rng.uniform(1, 8) * u))
-        phase = 2 * np.pi * np.cumsum(f) / rate
-        wave = sum(10 ** (-rng.uniform(6, 20) * n / 20) * np.sin((n + 1) * phase) for n in range(4))
-        _add(
-            samples, wave * np.sin(np.pi * u) * 10 ** (level / 20), int(rng.uniform(-0.02, len(samples) / rate) * rate)
-        )
+def _colour(frequency: np.ndarray, colour: tuple[float, ...]) -> np.ndarray:
+    return np.interp(np.log(frequency), np.log(COLOUR_HZ), colour)
 
 
 def to_pcm16(samples: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ import io
 import multiprocessing
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from guano import GuanoFile
 
 from batpam.files import written_whole
 from batpam.progress import Progress
-from batpam.simulate import soundscapes
+from batpam.simulate import confusers, soundscapes
 from batpam.simulate.calls import call_sequence, species_names
 from batpam.simulate.soundscapes import Flight, Recorder, hear_call
 from batpam.survey import night_of, zone
@@ -136,9 +136,9 @@ def _simulate_visit(visit: _Visit) -> list[dict[str, Any]]:
     floor = recorder.noise - recorder.full_scale + 30
     for species in visit.site.insects:
         if rng.random() < 0.6:
-            soundscapes.add_insect(samples, species, floor + rng.uniform(5, 30), recorder, rng)
+            confusers.add_insect(samples, species, floor + rng.uniform(5, 30), recorder, rng)
     if rng.random() < 0.2:
-        soundscapes.add_clicks(samples, rng.uniform(0.5, 5), floor + rng.uniform(10, 30), visit.sample_rate, rng)
+        confusers.add_clicks(samples, rng.uniform(0.5, 5), floor + rng.uniform(10, 30), visit.sample_rate, rng)
     rows = []
     names = species_names()
     flights = [code for code, rate in visit.site.bats.items() for _ in range(rng.poisson(rate * duration / 60))]
@@ -153,9 +153,7 @@ def _simulate_visit(visit: _Visit) -> list[dict[str, Any]]:
             humidity=80.0,
         )
         for call in call_sequence(code, length, rng):
-            moved = type(call)(
-                begins + call.start, call.duration, call.frequency, call.envelope, call.harmonics, call.level
-            )
+            moved = replace(call, start=begins + call.start)
             heard = hear_call(samples, moved, flight, recorder, rng, echoes=0.5)
             if heard is None:
                 continue

@@ -13,7 +13,7 @@ import pytest
 from batpam.segments.gate import CHUNK_S, loud_stretches, screen_recordings, segment
 from batpam.segments.sound import measure_chunk, sum_up
 from batpam.segments.spectra import Spectra, chunk_spectra, frame_size, mean_noise, short_time_power
-from batpam.simulate import soundscapes
+from batpam.simulate import confusers, soundscapes
 from batpam.simulate.calls import call_sequence
 from batpam.simulate.soundscapes import Flight, Recorder, hear_call
 from batpam.tables import BANDS_HZ, MANIFEST, NOISE_COLUMNS, SOUND, provenance, read_table, write_table
@@ -169,7 +169,7 @@ def _pcm(samples: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("level", [50, 60])
 def test_rain_is_told_from_a_click_now_and_then(per_second: float, most: float, least: float, level: float) -> None:
     samples, rng = _self_noise(10, 1)
-    soundscapes.add_clicks(samples, per_second, FLOOR + level, RATE, rng)
+    confusers.add_clicks(samples, per_second, FLOOR + level, RATE, rng)
     measures = _measure(_pcm(samples))
     assert least <= measures["click_s"] / measures["read_s"] <= most
     assert measures["insect_s"] == 0
@@ -187,7 +187,7 @@ def test_insects_that_sing_on_and_on_are_heard(species: str, level: float) -> No
     sung, clicked = 0.0, 0.0
     for seed in range(8):
         samples, rng = _self_noise(2, seed)
-        soundscapes.add_insect(samples, species, FLOOR + level, RECORDER, rng)
+        confusers.add_insect(samples, species, FLOOR + level, RECORDER, rng)
         measures = _measure(_pcm(samples))
         sung, clicked = sung + measures["insect_s"] / 16, clicked + measures["click_s"] / 16
     assert sung >= 0.6
@@ -222,8 +222,8 @@ def test_bats_are_neither_rain_nor_insects(code: str, bats: int) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_lines_whistles_and_wind_are_neither(level: float, seed: int) -> None:
     for add in (
-        lambda samples, rng: soundscapes.add_tone(samples, rng.uniform(10e3, 60e3), FLOOR + level, RATE, rng),
-        lambda samples, rng: soundscapes.add_bird(samples, FLOOR + level, RATE, rng),
+        lambda samples, rng: confusers.add_tone(samples, rng.uniform(10e3, 60e3), FLOOR + level, RATE, rng),
+        lambda samples, rng: confusers.add_bird(samples, FLOOR + level, RATE, rng),
         lambda samples, rng: np.add(samples, soundscapes.self_noise(len(samples), RECORDER, rng, wind=level), samples),
     ):
         samples, rng = _self_noise(2, seed)
@@ -234,7 +234,7 @@ def test_lines_whistles_and_wind_are_neither(level: float, seed: int) -> None:
 
 def test_short_call_of_a_bat_fills_no_recording_with_song() -> None:
     samples, rng = _self_noise(0.25, 1)
-    soundscapes.add_insect(samples, "Ruspolia nitidula", FLOOR + 60, RECORDER, rng)
+    confusers.add_insect(samples, "Ruspolia nitidula", FLOOR + 60, RECORDER, rng)
     assert _measure(_pcm(samples))["insect_s"] == 0
 
 
@@ -272,7 +272,7 @@ def test_recording_of_skipped_silence_alone_has_nothing_to_measure() -> None:
 
 def test_rain_between_skipped_silence_is_rain() -> None:
     samples, rng = _self_noise(2, 1)
-    soundscapes.add_clicks(samples, 100, FLOOR + 60, RATE, rng)
+    confusers.add_clicks(samples, 100, FLOOR + 60, RATE, rng)
     measures = _measure(_with_gaps(_pcm(samples), [(0.5, 0.3), (1.5, 0.4)]), untriggered=True)
     assert measures["read_s"] == pytest.approx(2)
     assert measures["click_s"] > 1.5
@@ -293,8 +293,8 @@ def _busy(seconds: float, seed: int) -> np.ndarray:
     samples, rng = _self_noise(seconds, seed)
     for call in call_sequence("Ppip", seconds, rng):
         hear_call(samples, call, Flight(closest=8, at=seconds / 2), RECORDER, rng)
-    soundscapes.add_clicks(samples, 5, FLOOR + 40, RATE, rng)
-    soundscapes.add_insect(samples, "Tettigonia viridissima", FLOOR + 30, RECORDER, rng)
+    confusers.add_clicks(samples, 5, FLOOR + 40, RATE, rng)
+    confusers.add_insect(samples, "Tettigonia viridissima", FLOOR + 30, RECORDER, rng)
     return samples
 
 

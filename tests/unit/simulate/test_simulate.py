@@ -5,8 +5,9 @@ import soundfile
 from batpam.recordings.audio import probe
 from batpam.recordings.formats.guano import read_guano
 from batpam.simulate.calls import call_sequence, call_types, species_names
+from batpam.simulate.confusers import add_insect, insect_songs
 from batpam.simulate.propagation import absorption, beam_loss, fly_past, transmission_loss
-from batpam.simulate.soundscapes import Flight, Recorder, add_insect, hear_call, insect_songs, self_noise
+from batpam.simulate.soundscapes import FOLDED_SNR, Flight, Recorder, hear_call, noise_level, reverberation, self_noise
 from batpam.simulate.survey import simulate, truth_passes
 from batpam.tables import read_table
 
@@ -44,7 +45,7 @@ def test_calls_are_those_of_the_table(code):
     low, high = (types["peak"] - 3 * types["peak_sd"]).min() * 1e3, (types["peak"] + 3 * types["peak_sd"]).max() * 1e3
     assert low < loudest < high
     assert all(0 <= c.start < 2.0 and c.duration > 0 for c in calls)
-    assert all(len(c.frequency) == len(c.envelope) and c.envelope.max() == pytest.approx(1, abs=0.3) for c in calls)
+    assert all(len(c.frequency) == len(c.envelope) and c.envelope.max() == pytest.approx(1, abs=0.01) for c in calls)
 
 
 def test_clutter_shortens_and_raises_calls():
@@ -72,11 +73,79 @@ def test_call_is_heard_where_and_how_loud_the_truth_says():
     assert heard.low - 1_000 < strongest < heard.high + 1_000
 
 
-def test_call_above_nyquist_is_not_heard():
-    rng = np.random.default_rng(3)
-    samples = np.zeros(20_000)
-    call = call_sequence("Rhip", 0.1, rng)[0]
-    assert hear_call(samples, call, Flight(), Recorder(sample_rate=96_000), rng, echoes=0) is None
+def test_call_above_nyquist_folds_back_as_far_as_the_recorder_lets_it():
+    call = call_sequence("Rhip", 0.1, np.random.default_rng(3))[0]
+
+    def heard(rejection):
+        samples = np.zeros(20_000)
+        recorder = Recorder(sample_rate=192_000, alias_rejection=rejection)
+        folded = hear_call(samples, call, Flight(closest=2, speed=0.1), recorder, np.random.default_rng(3), echoes=0)
+        assert folded.snr == FOLDED_SNR and folded.low <= folded.peak <= folded.high < 96_000
+        return samples
+
+    open_ended, shut = heard(0.0), heard(60.0)
+    assert np.abs(shut).max() < 0.05 * np.abs(open_ended).max()
+    strongest = np.abs(np.fft.rfft(open_ended)).argmax() * 192_000 / 20_000
+    assert strongest == pytest.approx(192_000 - np.median(call.frequency), abs=3_000)
+
+
+def test_reverberation_follows_the_call_has_its_energy_and_loses_high_frequencies_first():
+    rate, rng = 384_000, np.random.default_rng(1)
+    calls = np.zeros(rate // 4)
+    calls[10_000:10_400] = rng.normal(0, 0.1, 400)  # 1 ms of noise of all frequencies
+    tail = np.mean([reverberation(calls, rate, -10, np.random.default_rng(i)) ** 2 for i in range(20)], axis=0)
+    assert tail[:9_990].max() < 1e-12
+    assert 10 * np.log10(tail.sum() / (calls**2).sum()) == pytest.approx(-10, abs=1.5)
+    one = reverberation(calls, rate, -10, np.random.default_rng(3))
+
+    def low_share(first, last):
+        spectrum, f = np.abs(np.fft.rfft(one[first:last])) ** 2, np.fft.rfftfreq(last - first, 1 / rate)
+        return spectrum[(f > 1e4) & (f < 4e4)].sum() / spectrum[(f > 8e4) & (f < 1.6e5)].sum()
+
+    assert low_share(14_000, 18_000) > 3 * low_share(10_400, 12_000)
+
+
+def test_noise_level_is_that_of_the_noise():
+    recorder = Recorder(noise=-10, noise_colour=(0, 0, 10, 0, -10, 0), roll_off=60_000)
+    noise = self_noise(384_000, recorder, np.random.default_rng(0), wind=20)
+    spectrum = np.abs(np.fft.rfft(noise)) ** 2 / len(noise) / 384_000 * 2
+    for f in (15_000, 24_000, 50_000, 100_000):
+        band = spectrum[int(f * 0.97) : int(f * 1.03)]
+        level = 10 * np.log10(band.mean() * 0.05 * f) + 3.01  # re a sine of amplitude 1
+        assert level == pytest.approx(float(noise_level(f, recorder, 20)), abs=0.5)
+
+
+def test_signal_to_noise_ratio_of_a_steady_call_is_that_in_its_band():
+    recorder = Recorder(noise=-20)
+    call = call_sequence("Rfer", 0.2, np.random.default_rng(3), clutter=0.0)[0]
+    heard = hear_call(
+        np.zeros(192_000), call, Flight(closest=5, speed=0.1), recorder, np.random.default_rng(3), echoes=0
+    )
+    assert heard.snr == pytest.approx(heard.level - float(noise_level(heard.peak, recorder)), abs=1.0)
+
+
+def test_feeding_buzz_quickens_shortens_and_sinks():
+    rng = np.random.default_rng(4)
+    seen = 0
+    for _ in range(60):
+        calls = call_sequence("Ppip", 2.0, rng, clutter=0.5)
+        buzz = [c for c in calls if c.call_type == "buzz"]
+        if len(buzz) < 15:
+            continue
+        seen += 1
+        search = [c for c in calls if c.call_type == "echolocation"][:1]
+        gaps = np.diff([c.start for c in buzz])
+        assert gaps.max() < 0.02 and 0.0045 < np.median(gaps[-8:]) < 0.009
+        assert buzz[-1].duration < 2.5e-3 and buzz[-1].level < buzz[0].level + 5
+        assert buzz[-1].frequency.min() < 0.9 * search[0].frequency.min() if search else True
+    assert seen > 2
+
+
+def test_social_calls_are_those_of_the_table():
+    rng = np.random.default_rng(5)
+    calls = [c for _ in range(150) for c in call_sequence("Ppip", 1.0, rng) if c.call_type == "social"]
+    assert len(calls) > 10
+    assert 12e3 < np.median([c.frequency.min() for c in calls]) < 30e3
 
 
 def test_noise_has_the_level_it_is_given():
