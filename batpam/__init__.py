@@ -3,15 +3,15 @@
 __version__ = "0.1.0"
 
 STAGE_VERSIONS = {
-    "simulate": 1,
+    "simulate": 2,
     "index": 2,
     "segment": 3,
     "scalogram": 2,
-    "detect": 2,
+    "detect": 3,
     "ledger": 1,
     "health": 1,
-    "activity": 2,
-    "report": 2,
-    "train": 1,
+    "activity": 3,
+    "report": 3,
+    "train": 2,
 }
 """Counted up when the result of a stage changes for the same input; the workflow reruns the stage then."""

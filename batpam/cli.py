@@ -28,6 +28,9 @@ Workers = Annotated[int, typer.Option(min=1, help="Threads or processes.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Output = Annotated[Path, typer.Option(help="What is written.")]
 Manifest = Annotated[Path, typer.Option(help="Manifest of the shard.")]
+SpeciesList = Annotated[
+    Path | None, typer.Option(help="Table with a column `code` of the species that may occur; all if not given.")
+]
 Model = Annotated[Path | None, typer.Option(help="Model file; the one that comes with batpam if not given.")]
 Wavelet = Annotated[str, typer.Option(help="Complex wavelet as PyWavelets names it.")]
 FMin = Annotated[float, typer.Option(help="Centre of the lowest voice, Hz.")]
@@ -79,11 +82,15 @@ def _deployments(sites: Path | None, recordings: Path | None, timezone: str) -> 
 
 def _survey(settings: Any) -> tuple[Path, Any]:
     """Model and deployments that the settings name, the model checked."""
+    from batpam.activity.names import needed_scores, nodes_of
     from batpam.config import scalogram_settings
-    from batpam.models.files import check_model, shipped_model
+    from batpam.models.files import allowed_species, check_model, read_card, shipped_model
 
     model = Path(settings.detect.model) if settings.detect.model else shipped_model()
     check_model(model, scalogram_settings(settings))
+    card = read_card(model)
+    allowed_species(card, Path(settings.detect.species_list) if settings.detect.species_list else None)
+    needed_scores(nodes_of(card.taxa), settings.activity.min_taxon_score, settings.activity.thresholds)
     return model, _deployments(
         None if settings.recordings else Path(settings.sites),
         Path(settings.recordings) if settings.recordings else None,
@@ -277,7 +284,8 @@ def detect(
     manifest: Manifest,
     output: Output,
     model: Model = None,
-    min_score: Annotated[float, typer.Option(help="Drop detections below.")] = 0.1,
+    min_score: Annotated[float, typer.Option(help="Drop detections of a lower probability.")] = 0.1,
+    species_list: SpeciesList = None,
     device: Device = "auto",
     workers: Workers = 1,
 ) -> None:
@@ -286,7 +294,10 @@ def detect(
     from batpam.models.files import shipped_model
 
     _hold_to_limits(detect={"min_score": min_score, "device": device})
-    run(shard, manifest, model or shipped_model(), output, min_score=min_score, device=device, workers=workers)
+    run(
+        shard, manifest, model or shipped_model(), output,
+        min_score=min_score, species_list=species_list, device=device, workers=workers,
+    )  # fmt: skip
 
 
 SiteName = Annotated[str, typer.Option(help="Name of the site.")]
@@ -378,8 +389,12 @@ def activity(
     recordings: Folder = None,
     timezone: Zone = "UTC",
     model: Model = None,
-    min_score: Annotated[float, typer.Option(help="Detection score from which a call counts.")] = 0.5,
-    min_species_score: Annotated[float, typer.Option(help="Class score from which a species is named.")] = 0.7,
+    min_score: Annotated[float, typer.Option(help="Probability of a bat from which a call counts.")] = 0.5,
+    min_taxon_score: Annotated[float, typer.Option(help="Probability from which a taxon is named.")] = 0.5,
+    threshold: Annotated[
+        list[str] | None,
+        typer.Option(help="What a species, group or family needs instead: NAME=PROBABILITY, once for each."),
+    ] = None,
     gap: Annotated[float, typer.Option(help="Longest time from call to call in a pass, s.")] = 1.0,
     min_calls: Annotated[int, typer.Option(help="Fewest calls in a pass.")] = 2,
 ) -> None:
@@ -387,14 +402,24 @@ def activity(
     from batpam.activity.summary import activity as run
     from batpam.models.files import read_card, shipped_model
 
+    settings = _hold_to_limits(
+        activity={
+            "min_score": min_score, "min_taxon_score": min_taxon_score, "thresholds": _thresholds(threshold or []),
+            "gap": gap, "min_calls": min_calls,
+        }
+    ).activity  # fmt: skip
     deployment = _of_site(_deployments(sites, recordings, timezone), site)[0]
-    _hold_to_limits(
-        activity={"min_score": min_score, "min_species_score": min_species_score, "gap": gap, "min_calls": min_calls}
-    )
-    run(
-        index, detections, ledger, health, deployment, read_card(model or shipped_model()), output,
-        min_score=min_score, min_species_score=min_species_score, gap=gap, min_calls=min_calls,
-    )  # fmt: skip
+    card = read_card(model or shipped_model())
+    run(index, detections, ledger, health, deployment, card, output, **settings.model_dump())
+
+
+def _thresholds(given: list[str]) -> dict[str, str]:
+    """Take options ``NAME=PROBABILITY`` apart."""
+    apart = [text.rpartition("=") for text in given]
+    for text, (name, _, _) in zip(given, apart, strict=True):
+        if not name:
+            raise UserError(f"--threshold {text!r}: write NAME=PROBABILITY, 'Myotis=0.8' for example")
+    return {name: number for name, _, number in apart}
 
 
 def _of_site(deployments: Any, site: str) -> Any:
@@ -459,37 +484,92 @@ def report(
         report_survey(activity, ledger, health, deployments, card, output, title=title)
 
 
-@app.command(epilog=_example("batpam train --taxa config/taxa/europe.tsv --output models/mine.safetensors --workers 2"))
-def train(
-    output: Annotated[Path, typer.Option(help="Model file (*.safetensors); its card is written beside it.")],
-    taxa: Annotated[Path, typer.Option(help="Classes: code, species, english, group (tab-separated).")] = Path(
-        "config/taxa/europe.tsv"
-    ),
-    examples: Annotated[int, typer.Option(min=2, help="Simulated windows.")] = 20_000,
-    epochs: Annotated[int, typer.Option(min=1, help="Times that each is seen.")] = 6,
-    width: Annotated[int, typer.Option(min=4, help="Size of the network.")] = 12,
-    seed: Annotated[int, typer.Option(help="Of examples, weights and order.")] = 1,
-    wavelet: Wavelet = "cmor4-4",
-    f_min: FMin = 10_000.0,
-    f_max: FMax = 150_000.0,
-    voices: Voices = 96,
-    spacing: Spacing = "log",
-    hop: Hop = 0.0005,
+TrainingConfig = Annotated[Path, typer.Option(help="Settings of the training (YAML); docs/training.md lists the keys.")]
+ModelOutput = Annotated[Path, typer.Option(help="Model file (*.safetensors); its card is written beside it.")]
+AnnotationsFile = Annotated[Path, typer.Argument(help="File or folder of annotations.")]
+AnnotatedRecordings = Annotated[
+    Path | None, typer.Option(help="Folder of the recordings; without it they lie beside the annotations.")
+]
+AnnotationFormat = Annotated[str, typer.Option(help="Format of the annotations; docs/annotations.md lists them.")]
+Taxa = Annotated[Path | None, typer.Option(help="Species that labels are held to; without it those of the model.")]
+
+
+@app.command(epilog=_example("batpam train --config config/training.yaml --output models/mine.safetensors --workers 2"))
+def train(output: ModelOutput, config: TrainingConfig = Path("config/training.yaml"), workers: Workers = 1) -> None:
+    """Fit a network on simulated and own recordings and write a model file with its card.
+
+    Stopped and run again, it goes on where it was.
+    """
+    _train(config, output, workers, start="")
+
+
+@app.command(epilog=_example("batpam finetune --config config/mine.yaml --output models/mine.safetensors --workers 2"))
+def finetune(output: ModelOutput, config: TrainingConfig, workers: Workers = 1) -> None:
+    """Train the shipped model further on own labels; the table of taxa may name species that it does not know."""
+    _train(config, output, workers, start="shipped")
+
+
+def _train(config: Path, output: Path, workers: int, *, start: str) -> None:
+    from batpam.models.files import read_taxa
+    from batpam.training.fit import describe
+    from batpam.training.fit import train as run
+    from batpam.training.settings import read_training_settings
+
+    if output.suffix != ".safetensors":
+        raise UserError(f"--output {output}: the name of a model ends in .safetensors")
+    settings = read_training_settings(config)
+    if not settings.start:
+        settings = settings.model_copy(update={"start": start})
+    print(describe(run(read_taxa(Path(settings.taxa)), settings, output, workers=workers)))
+
+
+@app.command(epilog=_example("batpam annotations labels/ --recordings recordings/ --output labels.csv"))
+def annotations(
+    path: AnnotationsFile,
+    recordings: AnnotatedRecordings = None,
+    format: AnnotationFormat = "auto",
+    model: Model = None,
+    taxa: Taxa = None,
+    output: Annotated[Path | None, typer.Option(help="Plain CSV to write them to.")] = None,
+) -> None:
+    """Show what a file of annotations says: recordings, taxa, and labels that fit none; write them as plain CSV."""
+    from batpam.models.files import read_card, read_taxa, shipped_model
+    from batpam.training.annotations.read import read_annotations
+    from batpam.training.annotations.show import summarise, write_plain
+
+    species = read_taxa(taxa) if taxa else read_card(model or shipped_model()).taxa
+    found = read_annotations(path, species, recordings=recordings, format=format)
+    print(summarise(found))
+    if output:
+        write_plain(found, output)
+
+
+@app.command(epilog=_example("batpam evaluate labels.csv --recordings recordings/ --output evaluation --workers 2"))
+def evaluate(
+    path: AnnotationsFile,
+    output: Annotated[Path, typer.Option(help="Folder for the page and its tables.")],
+    recordings: AnnotatedRecordings = None,
+    format: AnnotationFormat = "auto",
+    time_expansion: Annotated[
+        float, typer.Option(min=1, help="Time expansion of recordings of which the annotations do not tell it.")
+    ] = 1.0,
+    min_score: Annotated[float, typer.Option(min=0, max=1, help="Probability from which a detection counts.")] = 0.5,
+    model: Model = None,
+    species_list: SpeciesList = None,
+    title: Annotated[str, typer.Option(help="Title of the page.")] = "Evaluation",
     device: Device = "auto",
     workers: Workers = 1,
 ) -> None:
-    """Fit the network on simulated recordings and write a model file with its card."""
-    from batpam.models.files import read_taxa
-    from batpam.training.fit import TrainingSettings, describe
-    from batpam.training.fit import train as run
+    """Hold a model against annotated recordings: one HTML page and CSVs."""
+    from batpam.models.files import shipped_model
+    from batpam.training.evaluation.run import evaluate_model, headline
 
-    settings = TrainingSettings(examples=examples, epochs=epochs, width=width, seed=seed)
-    card = run(
-        read_taxa(taxa), _transform(wavelet=wavelet, f_min=f_min, f_max=f_max, voices=voices, spacing=spacing, hop=hop), settings, output,
-        device=_hold_to_limits(detect={"device": device}).detect.device,
-        workers=workers,
+    summary = evaluate_model(
+        path, model or shipped_model(), output,
+        recordings=recordings, format=format, time_expansion=time_expansion, min_score=min_score,
+        species_list=species_list, title=title, device=device, workers=workers,
     )  # fmt: skip
-    print(describe(card))
+    print(f"{output / 'evaluation.html'}: {headline(summary)}")
 
 
 @app.command(epilog=_example("batpam export --format csv --output calls.csv"))

@@ -5,22 +5,25 @@
 
 import difflib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from batpam.errors import UserError
 from batpam.scalograms.settings import ScalogramSettings
 
 _DEFAULT = ScalogramSettings()
+Settings = TypeVar("Settings", bound=BaseModel)
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """A group of settings; a key that is not known is an error."""
+
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, coerce_numbers_to_str=True)
 
 
-class IndexConfig(_Section):
+class IndexConfig(Section):
     """How recordings are found and put into shards."""
 
     shard_hours: float = Field(
@@ -37,7 +40,7 @@ class IndexConfig(_Section):
     )
 
 
-class SegmentConfig(_Section):
+class SegmentConfig(Section):
     """The gate that decides what is worth a scalogram."""
 
     f_min: float = Field(10_000, gt=0, description="Lowest frequency that is looked at, Hz.")
@@ -47,7 +50,7 @@ class SegmentConfig(_Section):
     padding: float = Field(0.2, ge=0, le=10, description="What is kept before and after, s.")
 
 
-class ScalogramConfig(_Section):
+class ScalogramConfig(Section):
     """The wavelet transform; must be that of the model."""
 
     wavelet: str = Field(_DEFAULT.wavelet, description="A complex wavelet as PyWavelets names it.")
@@ -68,29 +71,41 @@ class ScalogramConfig(_Section):
         return self
 
 
-class DetectConfig(_Section):
+class DetectConfig(Section):
     """The network."""
 
     model: str = Field("", description="Model file (safetensors); empty for the one that comes with batpam.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the network runs.")
-    min_score: float = Field(0.1, gt=0, lt=1, description="Detections below this score are not written.")
+    min_score: float = Field(0.1, gt=0, lt=1, description="Detections of a lower score are not written.")
+    species_list: str = Field(
+        "", description="Table with a column `code` of the species that may occur; empty: all that the model knows."
+    )
 
 
-class ActivityConfig(_Section):
+class ActivityConfig(Section):
     """Which calls count, and what a pass is."""
 
-    min_score: float = Field(0.5, ge=0, le=1, description="Detection score from which a call counts.")
-    min_species_score: float = Field(
-        0.7,
-        ge=0,
-        le=1,
-        description="Class score from which a call is given a species; below, its group, or 'Chiroptera'.",
+    min_score: float = Field(
+        0.5, ge=0, le=1, description="Probability of being the call of a bat from which a call counts."
+    )
+    min_taxon_score: float = Field(
+        0.5, ge=0, le=1,
+        description="Probability from which a call is named to a species; else to a group or a family that has it, else 'Chiroptera'.",
+    )  # fmt: skip
+    thresholds: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
+        {}, description="Probability that a species, group or family of this name needs instead."
     )
     gap: float = Field(1.0, gt=0, le=60, description="Longest time from call to call within a pass, start to start, s.")
     min_calls: int = Field(2, ge=1, le=100, description="Fewest calls in a pass.")
 
+    @field_validator("thresholds", mode="before")
+    @classmethod
+    def _no_thresholds(cls, raw: Any) -> Any:
+        """What is named and left empty has no entry."""
+        return {} if raw is None else raw
 
-class HealthConfig(_Section):
+
+class HealthConfig(Section):
     """What makes the night of a recorder valid, partial or failed."""
 
     min_valid_share: float = Field(
@@ -136,7 +151,7 @@ class HealthConfig(_Section):
         return self
 
 
-class CoverageConfig(_Section):
+class CoverageConfig(Section):
     """What the ledger must say for a run to end well."""
 
     max_excluded_fraction: float = Field(
@@ -145,7 +160,7 @@ class CoverageConfig(_Section):
     )  # fmt: skip
 
 
-class Config(_Section):
+class Config(Section):
     """Settings of a survey."""
 
     title: str = Field("Bat survey", description="Title of the report.")
@@ -186,26 +201,37 @@ def read_config(path: Path) -> Config:
     UserError
         It cannot be read, a key is not known or a value is out of range; names the key.
     """
+    return check_config(read_yaml(path), str(path))
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """What a YAML file says; nothing where it is empty."""
     try:
-        raw = yaml.safe_load(path.read_text())
+        return yaml.safe_load(path.read_text()) or {}
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: the configuration cannot be read ({error.__class__.__name__})") from error
     except yaml.YAMLError as error:
         raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
-    return check_config(raw or {}, str(path))
 
 
 def check_config(raw: dict[str, Any], where: str = "configuration") -> Config:
     """Check settings that came from YAML or from Snakemake's ``--config``."""
+    return check_settings(Config, raw, where)
+
+
+def check_settings(
+    model: type[Settings], raw: dict[str, Any], where: str, *, keys_in: str = "config/README.md"
+) -> Settings:
+    """Check settings of any kind; the first fault is named with its key and a mend."""
     try:
-        return Config.model_validate(raw)
+        return model.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            known = known_keys() if "." in key else list(Config.model_fields)
+            known = known_keys(model) if "." in key else list(model.model_fields)
             near = difflib.get_close_matches(key, known, 1)
-            mend = f"did you mean {near[0]!r}?" if near else "config/README.md lists the keys"
+            mend = f"did you mean {near[0]!r}?" if near else f"{keys_in} lists the keys"
             raise UserError(f"{where}: unknown key {key!r}; {mend}") from None
         said = first["msg"].removeprefix("Value error, ")
         given = "" if isinstance(first["input"], dict) else f", not {first['input']!r}"
@@ -218,12 +244,12 @@ def scalogram_settings(config: Config) -> ScalogramSettings:
     return ScalogramSettings(**config.scalogram.model_dump(exclude={"device"}))
 
 
-def known_keys() -> list[str]:
+def known_keys(model: type[BaseModel] = Config) -> list[str]:
     """Every key, with dots between section and key."""
     keys = []
-    for name, field in Config.model_fields.items():
+    for name, field in model.model_fields.items():
         section = field.annotation
-        if isinstance(section, type) and issubclass(section, _Section):
+        if isinstance(section, type) and issubclass(section, Section):
             keys += [f"{name}.{key}" for key in section.model_fields]
         else:
             keys.append(name)

@@ -97,15 +97,18 @@ DETECTIONS = pa.schema(
         ("site", _text), ("recorder", _text), ("night", _text), ("recording", _text), ("path", _text),
         ("start_s", _number), ("end_s", _number), ("start_utc", _instant), ("peak_hz", _number), ("low_hz", _number),
         ("high_hz", _number), ("snr_db", _number), ("det_score", _number), ("species", _text),
-        ("class_score", _number),
+        ("class_score", _number), ("call_type", _text),
     ]
 )  # fmt: skip
 """One row per call; behind these, ``score_CODE`` for every class of the model."""
 
+NO_BAT = ("insect", "noise")
+"""What a detection may be that is no bat call."""
+
 
 def detections_schema(codes: Iterable[str]) -> pa.Schema:
-    """Schema of the detections of a model with classes of these codes."""
-    return pa.schema([*DETECTIONS, *((f"score_{code}", pa.float32()) for code in codes)])
+    """Schema of the detections of a model with species of these codes."""
+    return pa.schema([*DETECTIONS, *((f"score_{code}", pa.float32()) for code in (*codes, *NO_BAT))])
 
 
 LEDGER = pa.schema(
@@ -130,8 +133,9 @@ NIGHTS = pa.schema(
 PASSES = pa.schema(
     [
         ("site", _text), ("recorder", _text), ("night", _text), ("taxon", _text), ("group", _text), ("rank", _text),
-        ("start_utc", _instant), ("duration_s", _number), ("calls", _whole), ("files", _whole),
-        ("mean_peak_hz", _number), ("mean_score", _number), ("best_path", _text), ("best_start_s", _number),
+        ("start_utc", _instant), ("duration_s", _number), ("calls", _whole), ("named_calls", _whole),
+        ("buzz_calls", _whole), ("social_calls", _whole), ("files", _whole), ("mean_peak_hz", _number),
+        ("mean_score", _number), ("best_path", _text), ("best_start_s", _number),
     ]
 )  # fmt: skip
 """One row per pass."""
@@ -139,8 +143,9 @@ PASSES = pa.schema(
 ACTIVITY = pa.schema(
     [
         ("site", _text), ("night", _text), ("state", _text), ("taxon", _text), ("group", _text), ("rank", _text),
-        ("calls", _whole), ("passes", _whole), ("minutes", _whole), ("files_with_taxon", _whole), ("analysed_h", _number),
-        ("passes_per_h", _number), ("minutes_per_h", _number),
+        ("calls", _whole), ("passes", _whole), ("passes_with_buzz", _whole), ("passes_with_social", _whole),
+        ("minutes", _whole), ("files_with_taxon", _whole), ("analysed_h", _number), ("passes_per_h", _number),
+        ("minutes_per_h", _number),
     ]
 )  # fmt: skip
 """Activity per site, night and taxon; zeros are nights on which the recorders worked and the taxon was not found."""

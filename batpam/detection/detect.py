@@ -18,14 +18,15 @@ import torch
 
 from batpam.errors import UserError
 from batpam.models.decode import DecodedCalls, decode
-from batpam.models.files import ModelCard, check_model, load_model, model_hash
-from batpam.models.network import TIME_STRIDE, VOICE_STRIDE, CallNetwork, ready_to_predict
+from batpam.models.files import ModelCard, allowed_species, check_model, load_model, model_hash
+from batpam.models.network import CallNetwork, ready_to_predict
+from batpam.models.settings import CALL_TYPES, GRID_HOPS, TIME_STRIDE, VOICE_STRIDE
 from batpam.parallel import in_order
 from batpam.progress import Progress
 from batpam.scalograms.shards import Segment, Shard
-from batpam.tables import detections_schema, provenance, read_table, stream_table
+from batpam.tables import NO_BAT, detections_schema, provenance, read_table, stream_table
 
-CORE_HOPS = 4096
+CORE_HOPS = 16_384
 """Hops of a window in which calls count."""
 
 GROUP_HOPS = 40_000
@@ -36,7 +37,15 @@ BACKGROUND_S = 0.05
 
 
 def detect(
-    shard: Path, manifest: Path, model: Path, output: Path, *, min_score: float, device: str = "auto", workers: int = 1
+    shard: Path,
+    manifest: Path,
+    model: Path,
+    output: Path,
+    *,
+    min_score: float,
+    species_list: Path | None = None,
+    device: str = "auto",
+    workers: int = 1,
 ) -> None:
     """Find and classify the calls of a shard.
 
@@ -52,6 +61,8 @@ def detect(
         Table to write, of the schema DETECTIONS with a column ``score_CODE`` per class.
     min_score
         Detections below this score are dropped.
+    species_list
+        Table with a column ``code`` of the species that may occur; all that the model knows if None.
     device
         ``auto``, ``cpu`` or ``cuda``.
     workers
@@ -65,6 +76,7 @@ def detect(
     import h5py
 
     network, card = load_model(model)
+    allowed = allowed_species(card, species_list)
     on = pick_device(device)
     network = ready_to_predict(network).to(on)
     recordings = read_table(manifest).set_index("recording")
@@ -79,7 +91,7 @@ def detect(
         scored = 0
 
         def run(group: list[Segment]) -> pd.DataFrame:
-            return _calls_of(opened, group, network, card, recordings, min_score=min_score, device=on)
+            return _calls_of(opened, group, network, card, recordings, min_score=min_score, allowed=allowed, device=on)
 
         def rows() -> Iterator[pd.DataFrame]:
             nonlocal scored
@@ -96,6 +108,8 @@ def detect(
 
         def origin() -> dict[str, Any]:
             made_with = {"model": card.name, "model_hash": model_hash(model), "min_score": min_score}
+            if allowed is not None:
+                made_with["species"] = [t.code for t, here in zip(card.taxa, allowed, strict=True) if here]
             return provenance("detect", **made_with, hops_scored=scored)
 
         count = stream_table(rows(), detections_schema([taxon.code for taxon in card.taxa]), output, origin)
@@ -144,6 +158,7 @@ def _calls_of(
     recordings: pd.DataFrame,
     *,
     min_score: float,
+    allowed: list[bool] | None,
     device: torch.device,
 ) -> pd.DataFrame:
     """Calls of some segments, a table of the detections' schema; times in s from the start of the recording."""
@@ -151,14 +166,10 @@ def _calls_of(
     for place, segment in enumerate(group):
         for first, last, low, high in windows(segment.first_hop, segment.hops, network.settings.reach):
             power = shard.power(segment, low, high)
-            odd = len(power) % TIME_STRIDE
-            padded = np.pad(power, ((0, TIME_STRIDE - odd), (0, 0)), mode="edge") if odd else power
-            with torch.inference_mode():
-                prediction = network(torch.from_numpy(padded).unsqueeze(0).to(device))
-            calls = decode(prediction, min_score)[0]
+            calls = find_calls(network, power, card, min_score=min_score, allowed=allowed, device=device)
             centre = calls.centre * TIME_STRIDE + low
             calls = calls[(centre >= first) & (centre < last)]
-            columns = _measure(calls, power, segment.first_hop + low, segment.rate, card)
+            columns = measure_calls(calls, power, segment.first_hop + low, segment.rate, card)
             found.append({"number": np.full(len(calls), place), **columns})
     joined = {name: np.concatenate([part[name] for part in found]) for name in found[0]}
     number = joined.pop("number")
@@ -170,21 +181,37 @@ def _calls_of(
     return pd.concat([about, table], axis=1)[detections_schema([taxon.code for taxon in card.taxa]).names]
 
 
+def find_calls(
+    network: CallNetwork,
+    power: np.ndarray,
+    card: ModelCard,
+    *,
+    min_score: float,
+    allowed: list[bool] | None,
+    device: torch.device,
+) -> DecodedCalls:
+    """Calls of a stretch of scalogram, shape (hops, voices), dB re full scale."""
+    padded = np.pad(power, ((0, -len(power) % GRID_HOPS), (0, 0)), mode="edge")
+    with torch.inference_mode():
+        prediction = network(torch.from_numpy(padded).unsqueeze(0).to(device))
+    return decode(prediction, min_score, card.calibration, allowed)[0]
+
+
 def windows(first_hop: int, hops: int, reach: int) -> Iterator[tuple[int, int, int, int]]:
     """Windows of a segment: core ``first`` to ``last`` and what is read for it, ``low`` to ``high``, in its hops.
 
-    Cores end on a grid of the recording, and each window begins on a whole output frame of it.
+    Cores end on a grid of the recording, and each window begins on a whole step of the network's context in it.
     """
     first = 0
     while first < hops:
         last = min(first + CORE_HOPS - (first_hop + first) % CORE_HOPS, hops)
         low = max(first - reach, 0)
-        low += -(first_hop + low) % TIME_STRIDE
+        low += -(first_hop + low) % GRID_HOPS
         yield first, last, min(low, hops - 1), min(last + reach, hops)
         first = last
 
 
-def _measure(
+def measure_calls(
     calls: DecodedCalls, power: np.ndarray, first_hop: int, rate: float, card: ModelCard
 ) -> dict[str, np.ndarray]:
     """Times, frequencies, signal-to-noise ratio and scores of decoded calls, from the scalogram they were found in.
@@ -210,8 +237,8 @@ def _measure(
     boxes = np.stack([first, last, lowest, highest], axis=1)
     peak, snr = _peak_and_snr(power, boxes, round(BACKGROUND_S / settings.hop))
     limit = rate / 2
-    classes = calls.species
-    best = classes.argmax(axis=1) if len(calls) else np.zeros(0, int)
+    classes = calls.classes
+    best = classes[:, : len(card.taxa)].argmax(axis=1) if len(calls) else np.zeros(0, int)
     species = np.array([taxon.species for taxon in card.taxa], object)
     return {
         "start_s": np.maximum((first_hop + start) * settings.hop, 0.0),
@@ -223,7 +250,8 @@ def _measure(
         "det_score": calls.score.astype(float),
         "species": species[best],
         "class_score": classes[np.arange(len(calls)), best].astype(float),
-        **{f"score_{taxon.code}": classes[:, k] for k, taxon in enumerate(card.taxa)},
+        "call_type": np.array(CALL_TYPES, object)[calls.call_type],
+        **{f"score_{name}": classes[:, k] for k, name in enumerate([*(t.code for t in card.taxa), *NO_BAT])},
     }
 
 

@@ -1,5 +1,6 @@
-"""From the network's grid to calls."""
+"""From the network's grid to calls with probabilities."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numba
@@ -7,7 +8,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from batpam.models.network import Prediction
+from batpam.models.calibration import Calibration
+from batpam.models.network import Prediction, extents
+from batpam.tables import NO_BAT
 
 SAME_CALL = 0.4
 """Two boxes that share more than this of the smaller one are one call."""
@@ -20,9 +23,12 @@ class DecodedCalls:
     Attributes
     ----------
     score
-        Detection score, shape (n,), 0 to 1.
-    species
-        Score of every class, shape (n, classes), each row sums to 1.
+        Probability of a bat call, shape (n,).
+    classes
+        Probability of every species, of insect and of noise, shape (n, classes); each row sums to 1, its species to
+        ``score``.
+    call_type
+        Place of the likeliest in :data:`~batpam.models.settings.CALL_TYPES`, shape (n,).
     centre, start, end
         In output frames from the start of the scalogram, shape (n,).
     row, low, high
@@ -30,7 +36,8 @@ class DecodedCalls:
     """
 
     score: np.ndarray
-    species: np.ndarray
+    classes: np.ndarray
+    call_type: np.ndarray
     centre: np.ndarray
     start: np.ndarray
     end: np.ndarray
@@ -45,26 +52,43 @@ class DecodedCalls:
         return DecodedCalls(*(getattr(self, name)[keep] for name in self.__dataclass_fields__))
 
 
-def decode(prediction: Prediction, min_score: float) -> list[DecodedCalls]:
+def decode(
+    prediction: Prediction, min_score: float, calibration: Calibration, allowed: Sequence[bool] | None = None
+) -> list[DecodedCalls]:
     """Peaks of the call score, one list entry per item of the batch.
 
     Parameters
     ----------
     min_score
-        Detection score below which a peak is dropped.
+        Probability of a bat call below which a peak is dropped.
+    calibration
+        What scores are worth.
+    allowed
+        Which species may occur, one bool each; all if None. The others get no probability.
     """
-    score = torch.sigmoid(prediction.call)
-    highest = functional.max_pool2d(score.unsqueeze(1), 3, 1, 1).squeeze(1)
-    peaks = (score >= min_score) & (score == highest)
+    raw = torch.sigmoid(prediction.call.float())
+    highest = functional.max_pool2d(raw.unsqueeze(1), 3, 1, 1).squeeze(1)
+    peaks = (raw >= calibration.raw(min_score)) & (raw == highest)
     decoded = []
-    for item in range(len(score)):
+    for item in range(len(raw)):
         row, frame = torch.nonzero(peaks[item], as_tuple=True)
-        extent = prediction.extent[item, :, row, frame].float().cpu().numpy()
+        logits = prediction.classes[item, :, row, frame].float().T / calibration.temperature
+        if allowed is not None:
+            absent = [not here for here in allowed] + [False] * len(NO_BAT)
+            logits[:, torch.tensor(absent, device=logits.device)] = -torch.inf
+        shares = torch.softmax(logits.double(), 1).cpu().numpy()
+        species, others = shares[:, : -len(NO_BAT)], shares[:, -len(NO_BAT) :]
+        bat = species.sum(axis=1)
+        score = calibration.probability(raw[item, row, frame].cpu().numpy() * bat)
+        species *= (score / bat)[:, None]
+        others *= ((1 - score) / others.sum(axis=1))[:, None]
+        extent = extents(prediction.extent[item, :, row, frame]).cpu().numpy()
         centre = frame.cpu().numpy() + 0.5
         middle = row.cpu().numpy() + 0.5
         calls = DecodedCalls(
-            score=score[item, row, frame].float().cpu().numpy(),
-            species=torch.softmax(prediction.species[item, :, row, frame].float(), 0).T.cpu().numpy(),
+            score=score,
+            classes=shares,
+            call_type=prediction.call_type[item, :, row, frame].argmax(0).cpu().numpy(),
             centre=centre,
             start=centre - extent[0],
             end=centre + extent[1],
@@ -72,6 +96,7 @@ def decode(prediction: Prediction, min_score: float) -> list[DecodedCalls]:
             low=middle - extent[2],
             high=middle + extent[3],
         )
+        calls = calls[score >= min_score]
         calls = calls[_best_of_overlapping(calls)]
         decoded.append(calls[np.argsort(calls.centre, kind="stable")])
     return decoded

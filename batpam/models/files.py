@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from batpam.errors import UserError
 from batpam.files import write_text, written_whole
+from batpam.models.calibration import Calibration
 from batpam.models.settings import NetworkSettings
 from batpam.scalograms.settings import ScalogramSettings
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from batpam.models.network import CallNetwork
 
 SHIPPED = "europe"
@@ -23,12 +26,13 @@ SHIPPED = "europe"
 
 @dataclass(frozen=True)
 class Taxon:
-    """A class of the network: short code, scientific and English name, and the group it is confused in."""
+    """A species of the network: short code, scientific and English name, the group it is confused in, its family."""
 
     code: str
     species: str
     english: str
     group: str
+    family: str
 
 
 @dataclass(frozen=True)
@@ -40,11 +44,13 @@ class ModelCard:
     name
         Name of the model.
     taxa
-        The classes, in the order of the network's outputs.
+        The species, in the order of the network's outputs; insect and noise follow them there.
     scalogram
         The transform that the network was trained on.
     network
         Its size.
+    calibration
+        What its scores are worth.
     training, metrics
         How it was trained and how it did on held-out data, for people to read.
     """
@@ -53,6 +59,7 @@ class ModelCard:
     taxa: tuple[Taxon, ...]
     scalogram: ScalogramSettings
     network: NetworkSettings
+    calibration: Calibration
     training: dict[str, Any]
     metrics: dict[str, Any]
 
@@ -78,6 +85,11 @@ def read_card(model: Path) -> ModelCard:
             taxa=tuple(Taxon(**taxon) for taxon in raw["taxa"]),
             scalogram=ScalogramSettings(**raw["scalogram"]),
             network=NetworkSettings(**raw["network"]),
+            calibration=Calibration(
+                raw["calibration"]["temperature"],
+                tuple(raw["calibration"]["scores"]),
+                tuple(raw["calibration"]["probabilities"]),
+            ),
             training=raw["training"],
             metrics=raw["metrics"],
         )
@@ -145,16 +157,49 @@ def model_hash(path: Path) -> str:
 
 
 def read_taxa(path: Path) -> list[Taxon]:
-    """Read the classes of a model to be: a tab-separated table of ``code``, ``species``, ``english`` and ``group``.
+    """Read the classes of a model to be: a tab-separated table of ``code``, ``species``, ``english``, ``group``, ``family``.
 
     Raises
     ------
     UserError
         A column is missing or a code stands twice.
     """
+    columns = ["code", "species", "english", "group", "family"]
+    table = _read_sheet(path, columns)
+    twice = table["code"][table["code"].duplicated()]
+    if len(twice):
+        raise UserError(f"{path}: code {twice.iloc[0]!r} stands twice")
+    return [Taxon(*row) for row in table[columns].itertuples(index=False)]
+
+
+def read_codes(path: Path) -> list[str]:
+    """Read a list of species: the column ``code`` of a tab-separated table."""
+    return _read_sheet(path, ["code"])["code"].tolist()
+
+
+def allowed_species(card: ModelCard, species_list: Path | None) -> list[bool] | None:
+    """Which species of a model stand in a list, one bool each; None without a list.
+
+    Raises
+    ------
+    UserError
+        The list cannot be read, or names none of the model's species.
+    """
+    if species_list is None:
+        return None
+    codes = set(read_codes(species_list))
+    allowed = [taxon.code in codes for taxon in card.taxa]
+    if not any(allowed):
+        known = ", ".join(taxon.code for taxon in card.taxa)
+        raise UserError(
+            f"detect.species_list: {species_list} names no species of the model {card.name}; it knows {known}"
+        )
+    return allowed
+
+
+def _read_sheet(path: Path, columns: list[str]) -> "pd.DataFrame":
     import pandas as pd
 
-    columns = ["code", "species", "english", "group"]
     try:
         table = pd.read_csv(path, sep="\t", dtype=str, comment="#")
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
@@ -162,7 +207,7 @@ def read_taxa(path: Path) -> list[Taxon]:
     missing = [name for name in columns if name not in table.columns]
     if missing:
         raise UserError(f"{path}: column {missing[0]!r} is missing; a table of taxa needs {', '.join(columns)}")
-    twice = table["code"][table["code"].duplicated()]
-    if len(twice):
-        raise UserError(f"{path}: code {twice.iloc[0]!r} stands twice")
-    return [Taxon(*row) for row in table[columns].itertuples(index=False)]
+    blank = table[columns].isna().any(axis=1)
+    if blank.any():
+        raise UserError(f"{path}: row {int(blank.argmax()) + 1} lacks a value of {', '.join(columns)}")
+    return table

@@ -1,8 +1,9 @@
 """The network: scalogram in, calls out, dense in time and frequency.
 
-Each cell of the output grid, 1 ms by 8 voices with the shipped settings, says how likely a call is centred there (time:
-the middle of the call, frequency: where it is loudest), which species it would be, and how far the call reaches from
-there. Two bats that call at the same time at different frequencies are two cells.
+Each cell of the output grid, 2 ms by 8 voices with the shipped settings, says how likely a call is centred there (time:
+the middle of the call, frequency: where it is loudest), what it would be, and how far it reaches from there. Two bats
+that call at the same time at different frequencies are two cells. What surrounds a call by half a second on either side
+takes part: a bat calls in sequences, and the calls of a feeding buzz say little by themselves.
 """
 
 import copy
@@ -13,7 +14,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from batpam.models.settings import BACKGROUND_HOPS, EXTENTS, TIME_STRIDE, VOICE_STRIDE, NetworkSettings
+from batpam.models.settings import (
+    BACKGROUND_FRAMES,
+    CALL_TYPES,
+    CONTEXT_STRIDE,
+    EXTENTS,
+    TIME_STRIDE,
+    VOICE_STRIDE,
+    NetworkSettings,
+)
 
 
 @dataclass(frozen=True)
@@ -23,81 +32,107 @@ class Prediction:
     Attributes
     ----------
     call
-        Logit of a call in each cell, shape (batch, rows, frames).
-    species
-        Logits of the species, shape (batch, classes, rows, frames).
+        Logit of a bat call in each cell, shape (batch, rows, frames).
+    classes
+        Logits of the species and, behind them, of insect and noise, shape (batch, classes, rows, frames).
+    call_type
+        Logits of :data:`CALL_TYPES`, shape (batch, 3, rows, frames).
     extent
-        See :data:`EXTENTS`, shape (batch, 4, rows, frames), in frames and rows, not negative.
+        See :data:`EXTENTS`, shape (batch, 4, rows, frames); :func:`extents` turns it into frames and rows.
     """
 
     call: Tensor
-    species: Tensor
+    classes: Tensor
+    call_type: Tensor
     extent: Tensor
 
 
 class CallNetwork(nn.Module):
-    """Convolutions over time and frequency, a dilated context over time, and three heads."""
+    """Convolutions over time and frequency, a dilated context over time, and the heads."""
 
     def __init__(self, settings: NetworkSettings) -> None:
         super().__init__()
         self.settings = settings
         w, rows = settings.width, settings.voices // VOICE_STRIDE
-        self.stem = nn.Sequential(
-            _conv(2, w, stride=(2, TIME_STRIDE)),
-            _conv(w, 2 * w, stride=(2, 1)),
-            _conv(2 * w, 3 * w, stride=(2, 1)),
-            _conv(3 * w, 4 * w),
-        )
-        context = 6 * w
-        self.squeeze = nn.Conv1d(4 * w * rows, context, 1)
+        # power, and the background of each voice, meet in the first layer: as if the background were subtracted, for
+        # a fraction of what subtracting it from every hop costs
+        self.see = nn.Conv2d(1, 3 * w, 8, (4, TIME_STRIDE), padding=2, bias=False)
+        self.see_background = nn.Conv2d(1, 3 * w, (8, 1), (4, 1), padding=(2, 0), bias=False)
+        self.seen = nn.BatchNorm2d(3 * w)
+        self.gather = _conv(3 * w, 5 * w, stride=(2, 1))
+        self.place = nn.Parameter(torch.zeros(5 * w, rows, 1))  # which frequency a row stands for
+        self.shape = _conv(5 * w, 5 * w)
+        context = settings.context_width
+        self.squeeze = nn.Conv1d(5 * w * rows, context, CONTEXT_STRIDE, CONTEXT_STRIDE)
         self.context = nn.ModuleList(
             nn.Sequential(
-                nn.Conv1d(context, context, 5, padding=2 * 2**i, dilation=2**i, bias=False),
+                nn.Conv1d(context, context, 3, padding=2**i, dilation=2**i, bias=False),
                 nn.BatchNorm1d(context),
                 nn.ReLU(inplace=True),
             )
             for i in range(settings.context_layers)
         )
-        self.spread = nn.Conv1d(context, 4 * w * rows, 1)
-        self.merge = _conv(4 * w, 4 * w)
-        self.heads = nn.Conv2d(4 * w, 1 + settings.classes + EXTENTS, 1)
+        self.spread = nn.Conv1d(context, 5 * w * rows, 1)
+        self.merge = _conv(5 * w, 6 * w)
+        self.sizes = [1, settings.classes, len(CALL_TYPES), EXTENTS]
+        self.heads = nn.Conv2d(6 * w, sum(self.sizes), 1)
         nn.init.constant_(self.heads.bias[:1], -4.6)  # type: ignore[index]  # a call is rare: start from 1 in 100
 
     def forward(self, power: Tensor) -> Prediction:
-        """Predict from power in dB re full scale, shape (batch, hops, voices); hops a multiple of the stride."""
-        x = power.transpose(1, 2).unsqueeze(1)
-        x = torch.cat([(x + 80.0) / 20.0, (x - moving_mean(x, BACKGROUND_HOPS)) / 10.0], dim=1)
-        x = self.stem(x)
+        """Predict from power in dB re full scale, shape (batch, hops, voices).
+
+        The hops are a multiple of :data:`~batpam.models.settings.GRID_HOPS`.
+        """
+        x = ((power + 80.0) / 20.0).transpose(1, 2).unsqueeze(1)
+        background = moving_mean(functional.avg_pool2d(x, (1, TIME_STRIDE)), BACKGROUND_FRAMES)
+        x = functional.relu_(self.seen(self.see(x).add_(self.see_background(background))))
+        x = self.gather(x) + self.place
+        x = x + self.shape(x)
         batch, channels, rows, frames = x.shape
         context = self.squeeze(x.reshape(batch, channels * rows, frames))
         for layer in self.context:
             context = context + layer(context)
-        x = self.merge(x + self.spread(context).reshape(batch, channels, rows, frames))
-        call, species, extent = torch.split(self.heads(x), [1, self.settings.classes, EXTENTS], dim=1)
-        return Prediction(call.squeeze(1), species, functional.softplus(extent))
+        spread = self.spread(context).reshape(batch, channels, rows, -1).repeat_interleave(CONTEXT_STRIDE, -1)
+        call, classes, call_type, extent = torch.split(self.heads(self.merge(x + spread)), self.sizes, dim=1)
+        return Prediction(call.squeeze(1), classes, call_type, extent)
+
+
+def extents(raw: Tensor) -> Tensor:
+    """Extents of cells in frames and rows, not negative; apart, since few of all cells are asked for theirs."""
+    return functional.softplus(raw.float())
 
 
 def moving_mean(x: Tensor, length: int) -> Tensor:
     """Mean of the ``length`` (odd) values around each along the last axis, of fewer at its ends.
 
-    By a running sum: averaging anew at each place takes as long as a third of the network. Sums of power in halves of a
-    decibel are exact in float32 for windows of up to 60 000 hops.
+    By a running sum in float64, which does not depend on where the sum began beyond the rounding of the result.
     """
     before, size = length // 2, x.shape[-1]
-    sums = functional.pad(x.cumsum(-1), (1, 0))
+    sums = functional.pad(x.double().cumsum(-1), (1, 0))
     place = torch.arange(size, device=x.device)
     first, last = (place - before).clamp_min(0), (place + before + 1).clamp_max(size)
-    return (sums[..., last] - sums[..., first]) / (last - first)
+    return ((sums[..., last] - sums[..., first]) / (last - first)).to(x.dtype)
 
 
 def ready_to_predict(network: CallNetwork) -> CallNetwork:
     """Return a network that predicts the same and faster: batch norm folded into the convolutions, channels last."""
     network = copy.deepcopy(network).eval()
+    seen = network.seen
+    network.see_background = fuse_conv_bn_eval(network.see_background, _without_shift(seen))
+    network.see, network.seen = fuse_conv_bn_eval(network.see, seen), nn.Identity()  # type: ignore[assignment]
     for module in list(network.modules()):
         match list(module.children()):
             case [nn.Conv1d() | nn.Conv2d() as convolution, nn.BatchNorm1d() | nn.BatchNorm2d() as norm, nn.ReLU()]:
                 module[0], module[1] = fuse_conv_bn_eval(convolution, norm), nn.Identity()  # type: ignore[operator]
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def _without_shift(norm: nn.BatchNorm2d) -> nn.BatchNorm2d:
+    """The scale of a batch norm alone: of two summands, one takes the shift."""
+    scale = copy.deepcopy(norm)
+    nn.init.zeros_(scale.bias)
+    nn.init.zeros_(scale.running_mean)  # type: ignore[arg-type]
+    return scale
 
 
 def _conv(inputs: int, outputs: int, stride: tuple[int, int] = (1, 1)) -> nn.Sequential:

@@ -2,17 +2,26 @@
 
 from dataclasses import dataclass
 
-TIME_STRIDE = 2
+TIME_STRIDE = 4
 """Hops per output frame."""
 
 VOICE_STRIDE = 8
 """Voices per output row."""
 
-BACKGROUND_HOPS = 129
-"""Hops over which the background of a voice is averaged."""
+CONTEXT_STRIDE = 4
+"""Output frames per frame of the context."""
+
+GRID_HOPS = TIME_STRIDE * CONTEXT_STRIDE
+"""Windows begin on, and last, a multiple of these hops."""
+
+BACKGROUND_FRAMES = 65
+"""Output frames over which the background of a voice is averaged."""
 
 EXTENTS = 4
 """Regressed per cell: frames back to the start and on to the end, rows down to the lowest voice and up to the highest."""
+
+CALL_TYPES = ("echolocation", "buzz", "social")
+"""Kinds of bat calls."""
 
 
 @dataclass(frozen=True)
@@ -22,22 +31,26 @@ class NetworkSettings:
     Attributes
     ----------
     classes
-        Number of species.
+        Number of species, and two for insect and noise.
     voices
         Voices of the scalogram, a multiple of :data:`VOICE_STRIDE`.
     width
-        Channels of the first layer; the others grow with it.
+        Channels of the layers are multiples of it.
+    context_width
+        Channels of the context.
     context_layers
-        Dilated layers over time; the last one reaches ``2 * 2**(context_layers - 1)`` frames to either side.
+        Dilated layers over time; the last one reaches ``2**(context_layers - 1)`` frames of the context to either side.
     """
 
     classes: int
     voices: int = 96
-    width: int = 16
+    width: int = 8
+    context_width: int = 96
     context_layers: int = 6
 
     @property
     def reach(self) -> int:
         """Hops to either side of a hop that can change what is said about it."""
-        context = sum(2 * 2**i for i in range(self.context_layers))
-        return BACKGROUND_HOPS // 2 + TIME_STRIDE * (context + 8)
+        context = 2**self.context_layers - 1
+        convolutions = 4  # frames: one for each layer over time, the first one a little more
+        return GRID_HOPS * (context + 1) + TIME_STRIDE * (BACKGROUND_FRAMES // 2 + convolutions + 1)

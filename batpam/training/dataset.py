@@ -1,32 +1,59 @@
-"""Simulated examples on disk, and the targets a network learns from."""
+"""Examples on disk, and the targets a network learns from."""
 
 import multiprocessing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
+import numba
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from batpam.models.network import EXTENTS, TIME_STRIDE, VOICE_STRIDE
+from batpam.files import written_whole
+from batpam.models.settings import EXTENTS, TIME_STRIDE, VOICE_STRIDE
 from batpam.scalograms.settings import ScalogramSettings
 from batpam.scalograms.shards import from_bytes, to_bytes
-from batpam.simulate.soundscapes import Heard
-from batpam.training.examples import FAINT_SNR, ExampleCalls, simulate_example
+from batpam.training.examples import Scenes, simulate_example
+
+FAINT_SNR = 8.0
+"""Calls below this signal-to-noise ratio, dB, are neither right nor wrong to find."""
+
+CHUNK = 100
+"""Examples to a file."""
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Scalograms, shape (n, hops, voices), as bytes in a file, and the calls in each."""
+    """Windows to learn from.
 
-    power: np.ndarray
-    calls: list[ExampleCalls]
+    Attributes
+    ----------
+    power
+        One scalogram each, shape (hops, voices), as bytes (:func:`batpam.scalograms.shards.to_bytes`).
+    events
+        What is in each, arrays of :data:`~batpam.training.examples.EVENT`.
+    exhaustive
+        Whether what no event covers is known to hold no bat, one each.
+    """
+
+    power: Sequence[np.ndarray]
+    events: Sequence[np.ndarray]
+    exhaustive: Sequence[bool]
+
+    def __len__(self) -> int:
+        return len(self.power)
+
+    def every(self, step: int, first: int) -> "Examples":
+        """One in ``step`` of them, from the ``first`` on."""
+        some = slice(first, None, step)
+        return Examples(self.power[some], self.events[some], self.exhaustive[some])
 
 
 def simulate_examples(
     count: int,
-    codes: Sequence[str],
+    scenes: Scenes,
     settings: ScalogramSettings,
     duration: float,
     *,
@@ -42,113 +69,172 @@ def simulate_examples(
     duration
         Length of a window, s.
     folder
-        Where the scalograms are put (100 kB each), as ``examples-SEED.npy``.
+        Where they are kept, 190 kB a second; what is there already is not made again.
     progress
         Called with the number of examples done.
     """
-    hops = round(duration / settings.hop)
-    power = np.lib.format.open_memmap(
-        folder / f"examples-{seed}.npy", mode="w+", dtype=np.uint8, shape=(count, hops, settings.voices)
-    )
-    jobs = [(seed, i, tuple(codes), settings, duration) for i in range(count)]
-    calls: list[ExampleCalls] = []
+    folder.mkdir(parents=True, exist_ok=True)
+    jobs = [
+        (scenes, settings, duration, seed, first, min(first + CHUNK, count), folder) for first in range(0, count, CHUNK)
+    ]
+    missing = [job for job in jobs if not _chunk_paths(job)[1].exists()]
+    done = count - sum(job[5] - job[4] for job in missing)
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        for i, (example, heard) in enumerate(pool.imap(_simulate_one, jobs, chunksize=16)):
-            power[i] = example
-            calls.append(heard)
-            progress(i + 1)
-    return Examples(power, calls)
+        for made in pool.imap_unordered(_simulate_chunk, missing):
+            done += made
+            progress(done)
+    power: list[np.ndarray] = []
+    events: list[np.ndarray] = []
+    for job in jobs:
+        windows, table = _chunk_paths(job)
+        power += list(np.load(windows, mmap_mode="r"))
+        packed = np.load(table)
+        events += np.split(packed["events"], packed["ends"])[: job[5] - job[4]]
+    return Examples(power, events, [True] * count)
 
 
-def _simulate_one(job: tuple[int, int, tuple[str, ...], ScalogramSettings, float]) -> tuple[np.ndarray, ExampleCalls]:
-    seed, index, codes, settings, duration = job
-    power, calls = simulate_example(codes, settings, duration, np.random.default_rng([seed, index]))
-    return to_bytes(power), calls
+_Job = tuple[Scenes, ScalogramSettings, float, int, int, int, Path]
+
+
+def _chunk_paths(job: _Job) -> tuple[Path, Path]:
+    name = f"{job[3]}-{job[4]:07d}-{job[5]:07d}"
+    return job[6] / f"{name}.npy", job[6] / f"{name}.npz"
+
+
+def _simulate_chunk(job: _Job) -> int:
+    scenes, settings, duration, seed, first, last, _ = job
+    made = [simulate_example(scenes, settings, duration, np.random.default_rng([seed, i])) for i in range(first, last)]
+    windows, table = _chunk_paths(job)
+    with written_whole(windows) as temporary, temporary.open("wb") as file:
+        np.save(file, np.stack([to_bytes(power) for power, _ in made]))
+    with written_whole(table) as temporary, temporary.open("wb") as file:
+        events = [events for _, events in made]
+        np.savez(file, events=np.concatenate(events), ends=np.cumsum([len(part) for part in events]))
+    return last - first
 
 
 class CallDataset(Dataset):
-    """Examples with their target maps on the network's grid.
+    """Examples with their targets on the network's grid.
 
     Each item is a dict of ``power`` (hops, voices) in dB and the maps ``heat`` (rows, frames) of call centres,
-    ``weight`` (rows, frames), 0 where nothing is to be learnt, ``species`` (rows, frames), -1 but at centres, and
-    ``extent`` (4, rows, frames).
+    ``weight`` (rows, frames), 0 where nothing is to be learnt, ``node`` and ``call_type`` (rows, frames), -1 where none
+    is to be learnt, and ``extent`` (4, rows, frames).
+
+    Parameters
+    ----------
+    species
+        Number of species; nodes from here on, but for the two behind them, are bats too.
+    augment_seed
+        Without it, examples are as they are.
     """
 
     def __init__(
-        self, examples: Examples, codes: Sequence[str], settings: ScalogramSettings, *, augment_seed: int | None = None
+        self, examples: Examples, species: int, settings: ScalogramSettings, *, augment_seed: int | None = None
     ) -> None:
         self.examples = examples
-        self.index = {code: i for i, code in enumerate(codes)}
+        self.species = species
         self.settings = settings
         self.augment_seed = augment_seed
         self.epoch = 0
 
     def __len__(self) -> int:
-        return len(self.examples.calls)
+        return len(self.examples)
 
     def __getitem__(self, item: int) -> dict[str, torch.Tensor]:
-        power, calls = from_bytes(self.examples.power[item]), self.examples.calls[item]
+        power, events = from_bytes(np.asarray(self.examples.power[item])), self.examples.events[item]
         if self.augment_seed is not None:
             rng = np.random.default_rng([self.augment_seed, self.epoch, item])
-            power, calls = self._augment(power, calls, rng)
-        return {"power": torch.from_numpy(power), **self._targets(calls, len(power))}
+            power, events = self._augment(power, events, rng, mix=self.examples.exhaustive[item])
+        rows, frames = power.shape[1] // VOICE_STRIDE, len(power) // TIME_STRIDE
+        maps = {
+            "heat": np.zeros((rows, frames), np.float32),
+            "weight": np.full((rows, frames), float(self.examples.exhaustive[item]), np.float32),
+            "node": np.full((rows, frames), -1, np.int64),
+            "call_type": np.full((rows, frames), -1, np.int64),
+            "extent": np.zeros((EXTENTS, rows, frames), np.float32),
+        }
+        _draw_targets(_boxes(events, self.settings), events["snr"], _is_bat(events, self.species), events["node"].astype(np.int64), events["call_type"].astype(np.int64), **maps)  # fmt: skip
+        return {"power": torch.from_numpy(power), **{name: torch.from_numpy(values) for name, values in maps.items()}}
 
     def _augment(
-        self, power: np.ndarray, calls: ExampleCalls, rng: np.random.Generator
-    ) -> tuple[np.ndarray, ExampleCalls]:
-        """Another soundscape on top, another gain, a band of frequencies blanked."""
-        if rng.random() < 0.25:
+        self, power: np.ndarray, events: np.ndarray, rng: np.random.Generator, *, mix: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Another soundscape on top, another gain and colour, a band of frequencies and a stretch of time blanked."""
+        if mix and rng.random() < 0.2:
             other = int(rng.integers(len(self)))
             gain = rng.uniform(-15, 0)
-            added = from_bytes(self.examples.power[other]) + gain
-            power = (np.logaddexp(power * (np.log(10) / 10), added * (np.log(10) / 10)) * (10 / np.log(10))).astype(
-                np.float32
-            )
-            # what the other one is drowned in is not known: its calls count as faint
-            calls = calls + [(code, _fainter(heard, 12.0)) for code, heard in self.examples.calls[other]]
-        power = power + np.float32(rng.uniform(-12, 12))
-        if rng.random() < 0.2:
-            first = int(rng.integers(0, power.shape[1] - 6))
+            added = from_bytes(np.asarray(self.examples.power[other])) + np.float32(gain)
+            if self.examples.exhaustive[other] and added.shape == power.shape:
+                power = np.maximum(power, added)  # within 3 dB of the sum, and far faster
+                extra = self.examples.events[other].copy()
+                extra["snr"] += gain - 6  # what it is drowned in is not known
+                events = np.concatenate([events, extra])
+        voices = power.shape[1]
+        tilt = np.interp(np.linspace(0, 3, voices), np.arange(4), rng.normal(0, 3, 4))
+        power += (tilt + rng.uniform(-12, 12)).astype(np.float32)
+        if rng.random() < 0.15:
+            first = int(rng.integers(0, voices - 6))
             power[:, first : first + int(rng.integers(2, 7))] = power.min()
-        return power, calls
-
-    def _targets(self, calls: ExampleCalls, hops: int) -> dict[str, torch.Tensor]:
-        rows, frames = self.settings.voices // VOICE_STRIDE, hops // TIME_STRIDE
-        heat = np.zeros((rows, frames), np.float32)
-        weight = np.ones((rows, frames), np.float32)
-        species = np.full((rows, frames), -1, np.int64)
-        extent = np.zeros((EXTENTS, rows, frames), np.float32)
-        frame_s = TIME_STRIDE * self.settings.hop
-        row_axis, frame_axis = np.arange(rows)[:, None] + 0.5, np.arange(frames)[None, :] + 0.5
-        for code, heard in sorted(calls, key=lambda call: call[1].snr):
-            low, high, peak = (to_row(f, self.settings) for f in (heard.low, heard.high, heard.peak))
-            start, end = heard.start / frame_s, heard.end / frame_s
-            centre = (start + end) / 2
-            if heard.snr < FAINT_SNR or not 0 <= centre < frames:
-                inside = (
-                    (row_axis > low - 1) & (row_axis < high + 1) & (frame_axis > start - 1) & (frame_axis < end + 1)
-                )
-                weight[inside] = 0
-                continue
-            row = int(np.clip(peak, 0, rows - 1))
-            frame = int(centre)
-            bump = np.exp(-0.5 * (((row_axis - 0.5 - row) / 0.6) ** 2 + ((frame_axis - 0.5 - frame) / 1.2) ** 2))
-            heat = np.maximum(heat, bump.astype(np.float32))
-            near = bump > 0.45
-            weight[near] = 1
-            species[near] = self.index[code]
-            here = np.broadcast_to(frame_axis, heat.shape)[near]
-            there = np.broadcast_to(row_axis, heat.shape)[near]
-            extent[:, near] = np.maximum([here - start, end - here, there - low, high - there], 0.0)
-        arrays = {"heat": heat, "weight": weight, "species": species, "extent": extent}
-        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+        if rng.random() < 0.1:
+            first = int(rng.integers(0, len(power) - 20))
+            power[first : first + int(rng.integers(10, 60))] = power.min(axis=0)
+        return power, events
 
 
-def to_row(frequency: float, settings: ScalogramSettings) -> float:
-    """Place of a frequency (Hz) on the network's grid, in rows; that of the lowest or highest voice beyond them."""
-    log_voices = np.log(settings.frequencies())
-    return float(np.interp(np.log(frequency), log_voices, np.arange(len(log_voices)))) / VOICE_STRIDE
+def _is_bat(events: np.ndarray, species: int) -> np.ndarray:
+    return (events["node"] < species) | (events["node"] >= species + 2)
 
 
-def _fainter(heard: Heard, by: float) -> Heard:
-    return Heard(heard.start, heard.end, heard.low, heard.high, heard.peak, heard.level - by, heard.snr - by)
+def _boxes(events: np.ndarray, settings: ScalogramSettings) -> np.ndarray:
+    """Start, end, low, high and peak of events on the grid, in frames and rows, shape (n, 5)."""
+    frame = TIME_STRIDE * settings.hop
+    columns = [
+        events["start"] / frame,
+        events["end"] / frame,
+        *(to_row(events[f], settings) for f in ("low", "high", "peak")),
+    ]
+    return np.stack(columns, axis=1).astype(np.float64)
+
+
+def to_row(frequency: np.ndarray | float, settings: ScalogramSettings) -> np.ndarray:
+    """Place of frequencies (Hz) on the network's grid, in rows; that of the lowest or highest voice beyond them."""
+    log_voices = _log_voices(settings)
+    return np.interp(np.log(np.maximum(frequency, 1.0)), log_voices, np.arange(len(log_voices))) / VOICE_STRIDE
+
+
+@lru_cache(maxsize=8)
+def _log_voices(settings: ScalogramSettings) -> np.ndarray:
+    return np.log(settings.frequencies())
+
+
+@numba.njit(cache=True, nogil=True)
+def _draw_targets(boxes, snr, bat, nodes, call_types, heat, weight, node, call_type, extent):  # type: ignore[no-untyped-def]
+    """Draw events into the maps of :class:`CallDataset`, the loudest last; faint calls are neither right nor wrong."""
+    rows, frames = heat.shape
+    for i in np.argsort(snr):
+        start, end, low, high, peak = boxes[i]
+        centre = (start + end) / 2
+        if bat[i] and snr[i] < FAINT_SNR:
+            for row in range(max(int(low - 0.5), 0), min(int(high + 1.5), rows)):
+                for frame in range(max(int(start - 1), 0), min(int(end + 2), frames)):
+                    weight[row, frame] = 0
+            continue
+        if not 0 <= centre < frames:
+            continue
+        row, frame = min(max(int(peak), 0), rows - 1), int(centre)
+        if not bat[i]:
+            if snr[i] > FAINT_SNR and heat[row, frame] < 0.1:
+                node[row, frame] = nodes[i]
+            continue
+        for r in range(max(row - 2, 0), min(row + 3, rows)):
+            for f in range(max(frame - 3, 0), min(frame + 4, frames)):
+                bump = np.exp(-0.5 * (((r - row) / 0.6) ** 2 + ((f - frame) / 0.7) ** 2))
+                heat[r, f] = max(heat[r, f], bump)
+                if bump > 0.2:
+                    weight[r, f] = 1
+                    node[r, f] = nodes[i]
+                    call_type[r, f] = call_types[i]
+                    extent[0, r, f] = max(f + 0.5 - start, 0.0)
+                    extent[1, r, f] = max(end - f - 0.5, 0.0)
+                    extent[2, r, f] = max(r + 0.5 - low, 0.0)
+                    extent[3, r, f] = max(high - r - 0.5, 0.0)

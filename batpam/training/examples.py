@@ -1,31 +1,73 @@
-"""Simulated windows to train on: scalograms and the calls in them."""
+"""Simulated windows to train on: what a recorder would have written, and what is in it."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
+import scipy.signal
 
+from batpam.models.settings import CALL_TYPES
+from batpam.recordings.audio import open_recording, probe
 from batpam.scalograms.settings import ScalogramSettings
 from batpam.scalograms.transform import FLOOR_DB, wavelet_power
-from batpam.simulate import soundscapes
-from batpam.simulate.calls import call_sequence
-from batpam.simulate.soundscapes import Flight, Heard, Recorder, hear_call
+from batpam.simulate import confusers
+from batpam.simulate.calls import call_sequence, species_names
+from batpam.simulate.soundscapes import (
+    COLOUR_HZ,
+    FOLDED_SNR,
+    Flight,
+    Heard,
+    Recorder,
+    hear_call,
+    noise_level,
+    reverberation,
+    self_noise,
+    to_pcm16,
+)
 
 SAMPLE_RATES = (192_000, 250_000, 256_000, 288_000, 300_000, 384_000, 441_000, 500_000)
-FAINT_SNR = 8.0
-"""Calls below this level over the noise in 1 kHz, dB, are neither right nor wrong to find."""
 
-ExampleCalls = list[tuple[str, Heard]]
+EVENT = np.dtype(
+    [
+        ("node", np.int16), ("call_type", np.int8), ("start", np.float32), ("end", np.float32), ("low", np.float32),
+        ("high", np.float32), ("peak", np.float32), ("snr", np.float32),
+    ]
+)  # fmt: skip
+"""One event: place of its taxon among the nodes (:func:`batpam.models.taxonomy.nodes`), place in CALL_TYPES (-1: not
+told), times from the start of the window in s, frequencies in Hz, signal-to-noise ratio in dB."""
+
+MARGIN = 0.03
+"""What is simulated before and after a window, so that calls at its ends are whole, s."""
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """What simulated scenes are made of.
+
+    Attributes
+    ----------
+    codes
+        Species, codes of ``calls.tsv``; events are numbered by their place here. What the simulator does not know is not
+        drawn.
+    echoes, insects
+        Whether calls echo, and whether insects sing.
+    noises
+        Recordings without bats that are mixed in.
+    """
+
+    codes: tuple[str, ...]
+    echoes: bool = True
+    insects: bool = True
+    noises: tuple[Path, ...] = ()
 
 
 def simulate_example(
-    codes: Sequence[str], settings: ScalogramSettings, duration: float, rng: np.random.Generator
-) -> tuple[np.ndarray, ExampleCalls]:
+    scenes: Scenes, settings: ScalogramSettings, duration: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """One window of a made-up night.
 
     Parameters
     ----------
-    codes
-        Species to draw from, codes of ``calls.tsv``.
     settings
         The transform.
     duration
@@ -35,71 +77,146 @@ def simulate_example(
     -------
     power : ndarray of shape (hops, voices), float32
         dB re a full-scale sine.
-    calls : list of (code, Heard)
-        Times from the start of the window; calls fainter than :data:`FAINT_SNR` are in it too.
+    events : ndarray of :data:`EVENT`
+        Calls, insects and noise in it, however faint.
     """
-    margin = 0.01
-    rate = int(rng.choice(SAMPLE_RATES))
-    recorder = Recorder(
-        sample_rate=rate,
+    samples, rate, events = simulate_scene(scenes, duration, rng)
+    hops, lead = round(duration / settings.hop), round(MARGIN / settings.hop)
+    power = wavelet_power(samples, rate, settings)[lead : lead + hops]
+    return np.maximum(power, FLOOR_DB), events
+
+
+def simulate_scene(scenes: Scenes, duration: float, rng: np.random.Generator) -> tuple[np.ndarray, int, np.ndarray]:
+    """Samples (float32, full scale 1) with :data:`MARGIN` before and after, their rate in Hz, and the events."""
+    recorder = _draw_recorder(rng)
+    own = None
+    if scenes.noises and rng.random() < 0.5:
+        own, rate = _own_noise(scenes.noises[int(rng.integers(len(scenes.noises)))], duration + 2 * MARGIN, rng)
+        recorder = replace(recorder, sample_rate=rate)
+    rate, wind = recorder.sample_rate, rng.uniform(0, 30) if rng.random() < 0.3 else 0.0
+    samples = np.zeros(int((duration + 2 * MARGIN) * rate))
+    samples += self_noise(len(samples), recorder, rng, wind=wind)
+    if own is not None:
+        samples[: len(own)] += own * 10 ** ((noise_level(4e4, recorder, wind) - _level_at(own, rate, 4e4)) / 20)
+        # calls are held against the noise that is really there
+        there = np.array([_level_at(samples, rate, f) for f in np.minimum(COLOUR_HZ, 0.45 * rate)])
+        colour = (
+            np.array(recorder.noise_colour) + there - noise_level(np.minimum(COLOUR_HZ, 0.45 * rate), recorder, wind)
+        )
+        recorder = replace(recorder, noise_colour=tuple(colour))
+    events = _add_confusers(samples, recorder, wind, rng, insects=scenes.insects, species=len(scenes.codes))
+    for _ in range(int(rng.choice([0, 1, 2, 3], p=[0.2, 0.5, 0.22, 0.08]))):
+        events += _add_bat(samples, scenes, recorder, wind, rng)
+    found = np.array([e for e in events if e[3] > MARGIN and e[2] < duration + MARGIN], EVENT)
+    found["start"] -= MARGIN
+    found["end"] -= MARGIN
+    return to_pcm16(samples).astype(np.float32) / 32768, rate, found
+
+
+def _event(node: int, call_type: int, heard: Heard) -> tuple[float, ...]:
+    return node, call_type, heard.start, heard.end, heard.low, heard.high, heard.peak, heard.snr
+
+
+def _draw_recorder(rng: np.random.Generator) -> Recorder:
+    smooth = np.array([0.25, 0.5, 0.25])
+    colours = [np.convolve(rng.normal(0, spread, 8), smooth, "valid") for spread in (6.0, 8.0)]
+    return Recorder(
+        sample_rate=int(rng.choice(SAMPLE_RATES)),
         full_scale=rng.uniform(85, 115),
         noise=rng.uniform(-28, 5),
         roll_off=rng.uniform(40e3, 140e3),
         resonance=rng.uniform(18e3, 45e3),
+        response=tuple(colours[0]),
+        noise_colour=tuple(colours[1]),
+        alias_rejection=rng.uniform(15, 80),
     )
-    samples = np.zeros(int((duration + 2 * margin) * rate), np.float64)
-    floor = recorder.noise - recorder.full_scale + 30  # of a band of 1 kHz, dB re full scale
-    _add_confusers(samples, recorder, floor, rng)
-    found: ExampleCalls = []
-    for _ in range(int(rng.choice([0, 1, 2, 3], p=[0.22, 0.52, 0.2, 0.06]))):
-        code = str(rng.choice(codes))
-        # the level is set by the signal-to-noise ratio that is wanted, the colour by a distance
-        flight = Flight(
-            closest=float(np.exp(rng.uniform(np.log(1.5), np.log(35)))),
-            at=rng.uniform(-1, 1.5),
-            speed=rng.uniform(0, 9),
-            temperature=rng.uniform(3, 28),
-            humidity=rng.uniform(40, 98),
-        )
-        calls = call_sequence(code, duration + 2 * margin, rng)
-        wanted, shift = rng.uniform(0, 48), None
-        for call in calls:
-            if shift is None:
-                trial = hear_call(np.zeros(len(samples)), call, flight, recorder, rng, echoes=0)
-                if trial is None:
-                    continue
-                shift = wanted - trial.snr
-            louder = type(call)(
-                call.start, call.duration, call.frequency, call.envelope, call.harmonics, call.level + shift
-            )
-            heard = hear_call(samples, louder, flight, recorder, rng, echoes=rng.uniform(0, 1))
-            if heard is not None:
-                found.append((code, heard))
-    samples += soundscapes.self_noise(
-        len(samples), recorder, rng, wind=rng.uniform(0, 30) if rng.random() < 0.3 else 0.0
-    )
-    samples = soundscapes.to_pcm16(samples).astype(np.float32) / 32768
-    hops, lead = round(duration / settings.hop), round(margin / settings.hop)
-    power = wavelet_power(samples, rate, settings)[lead : lead + hops]
-    shifted = [
-        (code, Heard(h.start - margin, h.end - margin, h.low, h.high, h.peak, h.level, h.snr)) for code, h in found
-    ]
-    return np.maximum(power, FLOOR_DB), [c for c in shifted if c[1].end > 0 and c[1].start < duration]
 
 
-def _add_confusers(samples: np.ndarray, recorder: Recorder, floor: float, rng: np.random.Generator) -> None:
-    """Everything that is not a bat; levels relative to the noise floor of 1 kHz (dB re full scale)."""
-    rate = recorder.sample_rate
-    if rng.random() < 0.45:
-        songs = soundscapes.insect_songs()["species"].tolist()
-        for species in rng.choice(songs, int(rng.integers(1, 3)), replace=False):
-            soundscapes.add_insect(samples, str(species), floor + rng.uniform(5, 50), recorder, rng)
-    if rng.random() < 0.3:
-        soundscapes.add_clicks(
-            samples, float(np.exp(rng.uniform(0, np.log(200)))), floor + rng.uniform(5, 45), rate, rng
+def _add_bat(
+    samples: np.ndarray, scenes: Scenes, recorder: Recorder, wind: float, rng: np.random.Generator
+) -> list[tuple[float, ...]]:
+    """Add a bat; the signal-to-noise ratio is drawn and sets its level, the distance sets the colour."""
+    known = species_names()
+    species = int(rng.choice([i for i, code in enumerate(scenes.codes) if code in known]))
+    duration = len(samples) / recorder.sample_rate
+    flight = Flight(
+        closest=float(np.exp(rng.uniform(np.log(1.5), np.log(35)))),
+        at=rng.uniform(-1, 2),
+        speed=rng.uniform(0, 9),
+        temperature=rng.uniform(3, 28),
+        humidity=rng.uniform(40, 98),
+    )
+    calls = call_sequence(scenes.codes[species], duration, rng)
+    if rng.random() < 0.3:  # it comes or goes
+        cut = rng.uniform(0, duration)
+        calls = (
+            [call for call in calls if call.start < cut] if rng.random() < 0.5 else [c for c in calls if c.start > cut]
         )
+    wanted = rng.uniform(0, 50) if rng.random() < 0.85 else rng.uniform(50, 75)
+    near = rng.uniform(-10, 15) if rng.random() < 0.06 else None  # so near that it fills or overdrives the recorder
+    echoes, tail = rng.uniform(0, 1), rng.uniform(-28, -4) if rng.random() < 0.75 else None
+    alone, shift, found = np.zeros(len(samples)), None, []
+    for call in calls:
+        if shift is None and call.call_type == "echolocation":
+            trial = hear_call(np.zeros(len(samples)), call, flight, recorder, rng, echoes=0, wind=wind)
+            if trial is not None and trial.snr > FOLDED_SNR:
+                shift = wanted - trial.snr if near is None else near - trial.level
+        if shift is None:
+            continue
+        louder = replace(call, level=call.level + shift)
+        heard = hear_call(alone, louder, flight, recorder, rng, echoes=echoes * scenes.echoes, wind=wind)
+        if heard is not None:
+            found.append(_event(species, CALL_TYPES.index(call.call_type), heard))
+    samples += alone
+    if tail is not None and scenes.echoes and alone.any():
+        weather = {"temperature": flight.temperature, "humidity": flight.humidity}
+        samples += reverberation(alone, recorder.sample_rate, tail, rng, **weather)
+    return found
+
+
+def _add_confusers(
+    samples: np.ndarray, recorder: Recorder, wind: float, rng: np.random.Generator, *, insects: bool, species: int
+) -> list[tuple[float, ...]]:
+    """Add everything that is not a bat; levels are relative to the noise at 40 kHz."""
+    rate, floor = recorder.sample_rate, float(noise_level(4e4, recorder, wind))
+    songs: list[Heard] = []
+    sings = rng.random() < 0.42
+    if insects and sings:
+        kinds = confusers.insect_songs()["species"].tolist()
+        for kind in rng.choice(kinds, int(rng.integers(1, 3)), replace=False):
+            songs += confusers.add_insect(samples, str(kind), floor + rng.uniform(5, 50), recorder, rng)
+    noises: list[Heard] = []
     if rng.random() < 0.25:
-        for _ in range(int(rng.integers(1, 4))):
-            soundscapes.add_tone(samples, rng.uniform(10e3, 0.45 * rate), floor + rng.uniform(-12, 25), rate, rng)
+        per_second = float(np.exp(rng.uniform(0, np.log(200))))
+        noises += confusers.add_clicks(samples, per_second, floor + rng.uniform(5, 45), rate, rng)
     if rng.random() < 0.2:
-        soundscapes.add_bird(samples, floor + rng.uniform(5, 45), rate, rng)
+        for _ in range(int(rng.integers(1, 4))):
+            frequency = rng.uniform(10e3, 0.45 * rate)
+            noises += confusers.add_tone(samples, frequency, floor + rng.uniform(-12, 25), rate, rng)
+    for share, add in (
+        (0.12, confusers.add_switching), (0.07, confusers.add_keys), (0.15, confusers.add_bird), (0.1, confusers.add_rodent),
+    ):  # fmt: skip
+        if rng.random() < share:
+            noises += add(samples, floor + rng.uniform(5, 45), rate, rng)
+    found = []
+    for node, heards in ((species, songs), (species + 1, noises)):
+        for heard in heards:
+            snr = heard.level - float(noise_level(max(heard.peak, 1e3), recorder, wind))
+            found.append(_event(node, -1, replace(heard, snr=snr)))
+    return found
+
+
+def _own_noise(path: Path, duration: float, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+    """A stretch of a recording, shape (n,), and its rate in Hz."""
+    info = probe(path)
+    wanted = int(duration * info.rate)
+    first = int(rng.integers(max(info.readable - wanted, 0) + 1))
+    with open_recording(path, 1, info.readable) as recording:
+        return recording.read(first, min(first + wanted, info.readable)).astype(float), info.rate
+
+
+def _level_at(samples: np.ndarray, rate: float, frequency: float) -> float:
+    """Level of noise around a frequency (Hz) as :func:`noise_level` gives it, by the median over time."""
+    f, density = scipy.signal.welch(samples, rate, nperseg=min(1024, len(samples)), average="median")
+    power = float(np.interp(frequency, f, density))
+    return float(10 * np.log10(max(power, 1e-20) * 0.05 * frequency) + 3.0)

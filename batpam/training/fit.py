@@ -1,151 +1,169 @@
 """Fitting the network with PyTorch Lightning."""
 
 import json
+import sys
 import time
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as lightning
 import torch
-from pytorch_lightning.callbacks import Callback, TQDMProgressBar
-from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from torch import Tensor
 from torch.nn import functional
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, WeightedRandomSampler
 
 from batpam import __version__
 from batpam.errors import UserError
-from batpam.models.decode import decode
-from batpam.models.files import ModelCard, Taxon, write_model
-from batpam.models.network import TIME_STRIDE, CallNetwork, NetworkSettings, Prediction
-from batpam.progress import Progress
+from batpam.models.files import ModelCard, Taxon, load_model, write_model
+from batpam.models.network import CallNetwork, Prediction, extents
+from batpam.models.settings import NetworkSettings
+from batpam.models.taxonomy import membership
 from batpam.scalograms.settings import ScalogramSettings
-from batpam.simulate.calls import species_names
-from batpam.training.dataset import CallDataset, Examples, simulate_examples, to_row
-from batpam.training.examples import FAINT_SNR
+from batpam.tables import NO_BAT
+from batpam.training.dataset import CallDataset
+from batpam.training.measure import calibrate, measure
+from batpam.training.own import start_model
+from batpam.training.settings import TrainingSettings
+from batpam.training.windows import Windows, digest, gather_windows
 
-SCORE = 0.5
-"""Detection score at which the metrics of the card are taken."""
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """How a network is fitted.
-
-    Attributes
-    ----------
-    examples
-        Simulated windows to train on; a tenth as many more are held out.
-    window
-        Length of a window, s.
-    epochs
-        Times that every window is seen.
-    batch
-        Windows per step.
-    rate
-        Highest learning rate of the one-cycle schedule.
-    width
-        See :class:`batpam.models.network.NetworkSettings`.
-    seed
-        Of examples, weights and order.
-    """
-
-    examples: int = 20_000
-    window: float = 0.4
-    epochs: int = 6
-    batch: int = 32
-    rate: float = 4e-3
-    width: int = 12
-    seed: int = 1
+NO_BAT_WEIGHT = 0.2
+"""Weight of a pulse of an insect or of noise in the loss of the classes, re a call."""
 
 
-def train(
-    taxa: Sequence[Taxon],
-    scalogram: ScalogramSettings,
-    settings: TrainingSettings,
-    output: Path,
-    *,
-    device: str = "auto",
-    workers: int = 1,
-) -> ModelCard:
-    """Simulate examples, fit the network and write the model file and its card.
+def train(taxa: Sequence[Taxon], settings: TrainingSettings, output: Path, *, workers: int = 1) -> ModelCard:
+    """Simulate windows, fit the network and write the model file and its card.
+
+    What is made on the way (windows, checkpoints, logs) lies in the folder ``NAME-training`` beside the model. Run again
+    after it was stopped, it goes on from there; other settings begin anew.
 
     Parameters
     ----------
     taxa
-        The classes; their codes must be in the simulator's table of calls.
+        The species; their codes must be in the simulator's table of calls, unless there are own data of them.
     output
         Path of the weights, ``*.safetensors``; the card goes beside it.
-    device
-        ``auto``, ``cpu`` or ``cuda``.
     workers
         Processes that simulate, and threads that fit on the CPU.
 
     Raises
     ------
     UserError
-        The simulator has no calls of a class.
+        There are no calls of a species, or labels or recordings cannot be read.
     """
     began = time.monotonic()
-    codes = [taxon.code for taxon in taxa]
-    unknown = [code for code in codes if code not in species_names()]
-    if unknown:
-        raise UserError(f"taxa: the simulator has no calls of {unknown[0]!r}; it knows {', '.join(species_names())}")
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("device: cuda was asked for and none is there; use auto or cpu")
+    scalogram = ScalogramSettings(**settings.scalogram.model_dump(exclude={"device"}))
+    folder = output.parent / f"{output.stem}-training"
     lightning.seed_everything(settings.seed, verbose=False)
     torch.set_num_threads(workers)
-    held_out = max(settings.examples // 10, 1)
-    with TemporaryDirectory(prefix="batpam-train-") as folder:
-        with Progress("simulating", settings.examples + held_out, "windows") as progress:
-            train_set, test_set = (
-                simulate_examples(
-                    count, codes, scalogram, settings.window, seed=seed, folder=Path(folder), workers=workers,
-                    progress=lambda done, before=before: progress.at(before + done),  # type: ignore[misc]
-                )
-                for count, seed, before in (
-                    (settings.examples, 2 * settings.seed, 0),
-                    (held_out, 2 * settings.seed + 1, settings.examples),
-                )
-            )  # fmt: skip
-        network = NetworkSettings(classes=len(taxa), voices=scalogram.voices, width=settings.width)
-        data = CallDataset(train_set, codes, scalogram, augment_seed=settings.seed)
-        loader = DataLoader(data, settings.batch, shuffle=True, drop_last=len(data) > settings.batch)
-        module = CallModule(network, rate=settings.rate, steps=settings.epochs * len(loader))
-        trainer = lightning.Trainer(
-            max_epochs=settings.epochs,
-            precision="bf16-mixed",
-            accelerator={"auto": "auto", "cpu": "cpu", "cuda": "gpu"}[device],
-            devices=1,
-            logger=CSVLogger(output.parent, name=f"{output.stem}-log", version=""),
-            callbacks=[TQDMProgressBar(refresh_rate=50), NextEpoch(data)],
-            enable_checkpointing=False,
-            enable_model_summary=False,
-            gradient_clip_val=2.0,
-            log_every_n_steps=20,
-        )
-        trainer.fit(module, loader)
-        metrics = measure(module.network.float().cpu(), test_set, codes, scalogram)
+    windows = gather_windows(taxa, scalogram, settings, folder, workers=workers)
+    network, trainer = _fit(taxa, scalogram, settings, windows, folder)
+    calibration = calibrate(network, windows.checked, len(taxa), scalogram)
     card = ModelCard(
         name=output.stem,
         taxa=tuple(taxa),
         scalogram=scalogram,
-        network=network,
+        network=network.settings,
+        calibration=calibration,
         training={
-            "data": "simulated calls and soundscapes only (batpam.simulate)",
+            "data": "simulated calls and soundscapes (batpam.simulate)"
+            + (", noise of own recordings" if settings.noises else "")
+            + (", labelled own recordings" if settings.own else ""),
             "batpam": __version__,
-            **asdict(settings),
+            **settings.model_dump(exclude={"scalogram", "width", "context_width"}),
+            "epochs_run": trainer.current_epoch,
             "minutes": round((time.monotonic() - began) / 60, 1),
             "device": str(trainer.strategy.root_device.type),
             "torch": torch.__version__,
         },
-        metrics=metrics,
+        metrics=measure(network, windows.tested, taxa, scalogram, calibration),
     )
-    write_model(module.network, card, output)
+    if trainer.is_global_zero:
+        write_model(network, card, output)
+        print(f"{output}: written; {folder} may be deleted", file=sys.stderr)
     return card
+
+
+def _fit(
+    taxa: Sequence[Taxon], scalogram: ScalogramSettings, settings: TrainingSettings, windows: Windows, folder: Path
+) -> tuple[CallNetwork, lightning.Trainer]:
+    """Fit a network, or go on with it, and return it as it was at its best."""
+    data = CallDataset(windows.train, len(taxa), scalogram, augment_seed=settings.seed)
+    order: dict[str, Any] = {"shuffle": True}
+    if len(set(windows.weights)) > 1:
+        generator = torch.Generator().manual_seed(settings.seed)
+        order = {"sampler": WeightedRandomSampler(windows.weights, settings.windows, generator=generator)}
+    loader = DataLoader(data, settings.batch, drop_last=len(data) > settings.batch, **order)
+    checks = DataLoader(CallDataset(windows.checked, len(taxa), scalogram), settings.batch)
+    steps = settings.epochs * -(-len(loader) // settings.devices)
+    module = CallModule(_network(taxa, settings), taxa, rate=settings.rate, steps=steps)
+    run = folder / f"run-{digest(settings.model_dump(), [asdict(t) for t in taxa], _state_of(settings))}"
+    best = ModelCheckpoint(run, filename="best", monitor="held_out_loss", enable_version_counter=False)
+    trainer = lightning.Trainer(
+        max_epochs=settings.epochs,
+        precision="bf16-mixed" if settings.device != "cpu" and torch.cuda.is_available() else "32-true",
+        accelerator={"auto": "auto", "cpu": "cpu", "cuda": "gpu"}[settings.device],
+        devices=settings.devices,
+        logger=[CSVLogger(run, name="log", version=""), TensorBoardLogger(run, name="tensorboard", version="")],
+        callbacks=[
+            TQDMProgressBar(refresh_rate=50), NextEpoch(data), best,
+            ModelCheckpoint(run, filename="last", enable_version_counter=False),
+            EarlyStopping("held_out_loss", patience=settings.patience),
+        ],
+        enable_model_summary=False,
+        gradient_clip_val=2.0,
+        log_every_n_steps=20,
+        num_sanity_val_steps=0,
+    )  # fmt: skip
+    last = run / "last.ckpt"  # after a kill
+    trainer.fit(module, loader, checks, ckpt_path=str(last) if last.exists() else None, weights_only=True)
+    module.load_state_dict(torch.load(best.best_model_path, weights_only=True, map_location="cpu")["state_dict"])
+    return module.network.float().cpu().eval(), trainer
+
+
+def _network(taxa: Sequence[Taxon], settings: TrainingSettings) -> CallNetwork:
+    """A new network, or that of a model with the weights of the species that both know."""
+    size = NetworkSettings(
+        classes=len(taxa) + len(NO_BAT),
+        voices=settings.scalogram.voices,
+        width=settings.width,
+        context_width=settings.context_width,
+    )
+    if not settings.start:
+        return CallNetwork(size)
+    path = start_model(settings)
+    old, card = load_model(path)
+    if asdict(card.scalogram) != settings.scalogram.model_dump(exclude={"device"}):
+        raise UserError(f"start: {path.name} was trained on another transform; take its settings for `scalogram`")
+    size = NetworkSettings(**{**asdict(card.network), "classes": size.classes})
+    network = CallNetwork(size)
+    state, heads = old.state_dict(), network.state_dict()
+    mine = [taxon.code for taxon in card.taxa]
+    rows = [0]
+    for taxon in taxa:
+        same = [i for i, other in enumerate(card.taxa) if other.code == taxon.code]
+        # a new species begins as one of its group, and is told from it by what is learnt
+        near = same or [i for i, other in enumerate(card.taxa) if other.group == taxon.group] or [0]
+        rows.append(1 + near[0])
+    rows += list(range(1 + len(mine), len(state["heads.bias"])))
+    for name in ("heads.weight", "heads.bias"):
+        state[name] = state[name][rows]
+    heads.update(state)
+    network.load_state_dict(heads)
+    return network
+
+
+def _state_of(settings: TrainingSettings) -> list[Any]:
+    """What changes when own data or the model to start from do: names, sizes and times of the files."""
+    named = [own.annotations for own in settings.own] + [own.recordings for own in settings.own] + settings.noises
+    paths = [Path(name) for name in named if name] + ([start_model(settings)] if settings.start else [])
+    within = [p for path in paths for p in ([path] if path.is_file() else sorted(path.rglob("*"))) if p.is_file()]
+    return [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in within]
 
 
 class NextEpoch(Callback):
@@ -162,19 +180,24 @@ class NextEpoch(Callback):
 class CallModule(lightning.LightningModule):
     """The network with its loss and optimiser."""
 
-    def __init__(self, settings: NetworkSettings, *, rate: float, steps: int) -> None:
+    def __init__(self, network: CallNetwork, taxa: Sequence[Taxon], *, rate: float, steps: int) -> None:
         super().__init__()
-        self.network = CallNetwork(settings)
-        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
+        self.register_buffer("below", torch.from_numpy(membership(taxa)), persistent=False)
         self.rate = rate
         self.steps = steps
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
         """Loss of one batch."""
-        losses = call_losses(self.network(batch["power"]), batch)
-        total = losses["call"] + losses["species"] + 0.2 * losses["extent"]
-        self.log_dict({**losses, "loss": total}, prog_bar=True)
-        return total
+        losses = call_losses(self.network(batch["power"]), batch, self.below)  # type: ignore[arg-type]
+        self.log_dict(losses, prog_bar=True)
+        return losses["loss"]
+
+    def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
+        """Loss of one batch that is held out."""
+        losses = call_losses(self.network(batch["power"]), batch, self.below)  # type: ignore[arg-type]
+        named = {f"held_out_{name}": value for name, value in losses.items()}
+        self.log_dict(named, prog_bar=True, sync_dist=True, batch_size=len(batch["power"]))
 
     def configure_optimizers(self) -> Any:
         """AdamW on a one-cycle schedule."""
@@ -183,78 +206,43 @@ class CallModule(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def call_losses(prediction: Prediction, target: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Losses of the three heads.
+def call_losses(prediction: Prediction, target: dict[str, Tensor], below: Tensor) -> dict[str, Tensor]:
+    """Losses of the heads, and their sum as ``loss``.
 
-    The call map takes the penalty-reduced focal loss of CornerNet (Law & Deng 2018, eq. 1; alpha 2, beta 4), the
-    species cross-entropy and the extents a smooth L1 on their square roots, both at call centres only.
+    The call map takes the penalty-reduced focal loss of CornerNet (Law & Deng 2018, eq. 1; alpha 2, beta 4). The classes
+    take the negative log of the probability of the labelled node, which is the sum over the classes below it: a call
+    known to be a *Myotis* teaches that, and not which. Extents take a smooth L1 on their square roots. All but the
+    first are learnt at the centres of events only.
+
+    Parameters
+    ----------
+    below
+        Which class lies below which node, bool of shape (nodes, classes).
     """
     heat, weight = target["heat"], target["weight"]
     p = torch.sigmoid(prediction.call.float()).clamp(1e-5, 1 - 1e-5)
     centre = heat > 0.99
     positive = -((1 - p) ** 2) * torch.log(p) * centre
     negative = -((1 - heat) ** 4) * p**2 * torch.log(1 - p) * ~centre
-    centres = centre.sum().clamp(min=1)
-    near = target["species"] >= 0
-    call = ((positive + negative) * weight).sum() / centres
-    if not near.any():
-        nothing = prediction.species.sum() * 0 + prediction.extent.sum() * 0
-        return {"call": call, "species": nothing, "extent": nothing}
-    logits = prediction.species.float().permute(0, 2, 3, 1)[near]
-    found = prediction.extent.float().permute(0, 2, 3, 1)[near]
-    wanted = target["extent"].permute(0, 2, 3, 1)[near]
-    return {
-        "call": call,
-        "species": functional.cross_entropy(logits, target["species"][near], label_smoothing=0.05),
-        "extent": functional.smooth_l1_loss(torch.sqrt(found + 1e-3), torch.sqrt(wanted + 1e-3)),
-    }
-
-
-def measure(
-    network: CallNetwork, examples: Examples, codes: Sequence[str], scalogram: ScalogramSettings
-) -> dict[str, Any]:
-    """Recall, precision and species accuracy on simulated examples, and recall by signal-to-noise ratio.
-
-    A call is found when a detection of score 0.5 overlaps it in time and frequency; calls too faint to count are
-    neither missed nor found.
-    """
-    network.eval()
-    data = CallDataset(examples, codes, scalogram)
-    frame = TIME_STRIDE * scalogram.hop
-    wanted, found, right, detections, true = Counter[str](), Counter[str](), Counter[str](), 0, 0
-    by_snr: dict[int, list[int]] = {}
-    with torch.inference_mode():
-        for i in range(len(data)):
-            power = data[i]["power"]
-            calls = decode(network(power.unsqueeze(0)), SCORE)[0]
-            truth = examples.calls[i]
-            hit = np.zeros(len(calls), bool)
-            for code, heard in truth:
-                low, high = to_row(heard.low, scalogram), to_row(heard.high, scalogram)
-                near = (calls.start * frame < heard.end) & (calls.end * frame > heard.start)
-                near &= (calls.low < high + 0.5) & (calls.high > low - 0.5)
-                hit |= near
-                if heard.snr < FAINT_SNR or not 0 < (heard.start + heard.end) / 2 < len(power) * scalogram.hop:
-                    continue
-                wanted[code] += 1
-                bucket = by_snr.setdefault(int(min(heard.snr, 40) // 10 * 10), [0, 0])
-                bucket[1] += 1
-                if near.any():
-                    bucket[0] += 1
-                    found[code] += 1
-                    best = np.flatnonzero(near)[calls.score[near].argmax()]
-                    right[code] += codes[int(calls.species[best].argmax())] == code
-            detections += len(calls)
-            true += int(hit.sum())
-    return {
-        "windows": len(data),
-        "calls": wanted.total(),
-        "recall": round(found.total() / max(wanted.total(), 1), 4),
-        "precision": round(true / max(detections, 1), 4),
-        "species_right": round(right.total() / max(found.total(), 1), 4),
-        "recall_by_snr_db": {str(k): round(v[0] / v[1], 4) for k, v in sorted(by_snr.items())},
-        "species_right_by_code": {code: round(right[code] / found[code], 3) for code in codes if found[code]},
-    }
+    losses = {"call": ((positive + negative) * weight).sum() / centre.sum().clamp(min=1)}
+    known = target["node"] >= 0
+    node = target["node"][known]
+    logits = prediction.classes.float().permute(0, 2, 3, 1)[known]
+    surprise = logits.logsumexp(1) - logits.masked_fill(~below[node], -torch.inf).logsumexp(1)
+    share = torch.where(below[node, -len(NO_BAT) :].any(1), NO_BAT_WEIGHT, 1.0)
+    losses["classes"] = (surprise * share).sum() / share.sum().clamp(min=1)
+    typed = target["call_type"] >= 0
+    kinds = prediction.call_type.float().permute(0, 2, 3, 1)[typed]
+    losses["call_type"] = functional.cross_entropy(kinds, target["call_type"][typed], reduction="sum") / max(
+        len(kinds), 1
+    )
+    bat = known & (heat > 0.1)
+    found = extents(prediction.extent).permute(0, 2, 3, 1)[bat]
+    wanted = target["extent"].permute(0, 2, 3, 1)[bat]
+    apart = functional.smooth_l1_loss(torch.sqrt(found + 1e-3), torch.sqrt(wanted + 1e-3), reduction="sum")
+    losses["extent"] = apart / max(found.numel(), 1)
+    losses["loss"] = losses["call"] + losses["classes"] + 0.3 * losses["call_type"] + 0.2 * losses["extent"]
+    return losses
 
 
 def describe(card: ModelCard) -> str:

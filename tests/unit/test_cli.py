@@ -31,6 +31,9 @@ def test_every_command_has_help_with_an_example():
         assert result.returncode == 0 and "Example: batpam" in " ".join(result.stdout.split())
 
 
+OF_SITE = ["--site", "oak", "--index", "i", "--ledger", "l", "--health", "h", "--output", "o"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
@@ -44,12 +47,15 @@ def test_every_command_has_help_with_an_example():
         (["detect", "--shard", "x", "--manifest", "m", "--output", "o", "--model", "n.safetensors"], "n.json"),
         (["check", "--override", '{"detect": {"model": "m.json"}, "recordings": "."}'], "detect.model"),
         (["check", "--override", '{"scalogram": {"voices": 64}, "recordings": "."}'], "scalogram.voices is 64"),
+        (["check", "--override", '{"activity": {"thresholds": {"Myotys": 0.8}}, "recordings": "."}'], "'Myotis'"),
         (["scalogram", "--manifest", "m", "--segments", "s", "--output", "o", "--hop", "0"], "scalogram.hop"),
         (
             ["segment", "--manifest", "m", "--output", "s", "--coverage", "c", "--sound", "n", "--padding", "-5"],
             "segment.padding",
         ),
         (["detect", "--shard", "x", "--manifest", "m", "--output", "o", "--device", "tpu"], "detect.device"),
+        (["activity", *OF_SITE, "--threshold", "Myotis"], "NAME=PROBABILITY"),
+        (["activity", *OF_SITE, "--threshold", "Myotis=0.8", "--threshold", "Ppip=8"], "activity.thresholds.Ppip"),
         (["export", "--output", "x.csv"], "shards.tsv"),
         (["export", "--output", "x.csv", "--format", "xls"], "xls"),
     ],

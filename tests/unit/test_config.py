@@ -19,8 +19,8 @@ REGENERATE = (
 
 
 def _nested(key: str, value: Any) -> dict[str, Any]:
-    section, _, name = key.rpartition(".")
-    return {section: {name: value}} if section else {name: value}
+    section, _, rest = key.partition(".")
+    return {section: _nested(rest, value) if rest else value}
 
 
 def _value(config: Config, key: str) -> Any:
@@ -148,7 +148,11 @@ def test_unknown_key_that_is_like_no_other_is_named() -> None:
         ("detect.min_score", 1),
         ("activity.min_score", -0.1),
         ("activity.min_score", 1.1),
-        ("activity.min_species_score", 2),
+        ("activity.min_taxon_score", 2),
+        ("activity.thresholds", 0.5),
+        ("activity.thresholds.Myotis", 1.1),
+        ("activity.thresholds.Myotis", "often"),
+        ("activity.thresholds.Myotis", float("nan")),
         ("activity.gap", 0),
         ("activity.gap", 61),
         ("activity.gap", "long"),
@@ -197,6 +201,7 @@ def test_limits_themselves_are_allowed(key: str, value: float) -> None:
 
 def test_section_left_empty_has_its_defaults() -> None:
     assert check_config({"activity": None}).activity == check_config({}).activity
+    assert check_config({"activity": {"thresholds": None}}).activity.thresholds == {}
 
 
 def test_number_may_stand_where_text_is_wanted() -> None:

@@ -18,15 +18,21 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from batpam import tables
+from batpam.activity.names import RANKS, needed_scores, nodes_of
 from batpam.config import Config, check_config, known_keys
+from batpam.models.calibration import Calibration
+from batpam.models.files import Taxon, read_taxa
+from batpam.models.settings import NetworkSettings
 from batpam.recordings.health import REASONS as HEALTH_REASONS
 from batpam.recordings.index import index
 from batpam.recordings.ledger import REASONS
 from batpam.recordings.metadata import WARNINGS
 from batpam.scalograms.settings import ScalogramSettings
 from batpam.scalograms.shards import scalogram
+from batpam.simulate.calls import species_names
 from batpam.survey import SUFFIXES, Deployment, read_sites
-from batpam.tables import MANIFEST, SEGMENTS, write_table
+from batpam.tables import MANIFEST, NO_BAT, SEGMENTS, write_table
+from batpam.training.settings import OwnData, TrainingSettings, read_training_settings
 
 ROOT = Path(__file__).parents[2]
 STAGES = {"index", "segment", "scalogram", "detect", "health", "activity", "coverage", "report"}
@@ -115,27 +121,36 @@ def dictionary() -> Page:
     return Page(ROOT / "docs" / "data-dictionary.md")
 
 
-def _setting(key: str) -> tuple[Any, str]:
+@pytest.fixture(scope="module")
+def training() -> Page:
+    return Page(ROOT / "docs" / "training.md")
+
+
+def _setting(key: str, model: Any = Config) -> tuple[Any, str]:
     """Default and limits of a setting, limits as the README writes them."""
-    model: Any = Config
     *sections, name = key.split(".")
     for section in sections:
         model = model.model_fields[section].annotation
     field = model.model_fields[name]
+    default = "needed" if field.is_required() else field.get_default(call_default_factory=True)
     if get_origin(field.annotation) is Literal:
-        return field.default, ", ".join(get_args(field.annotation))
+        return default, ", ".join(get_args(field.annotation))
+    if get_origin(field.annotation) is dict:
+        (metadata,) = get_args(get_args(field.annotation)[1])[1:]
+    else:
+        metadata = field
     signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
     limits = [
         f"{sign} {getattr(limit, attribute):g}"
         for attribute, sign in signs.items()
-        for limit in field.metadata
+        for limit in metadata.metadata
         if getattr(limit, attribute, None) is not None
     ]
-    return field.default, ", ".join(limits) or "–"
+    return default, ", ".join(limits) or "–"
 
 
 def _same(written: str, value: Any) -> bool:
-    if isinstance(value, str):
+    if isinstance(value, str | dict | list):
         return written == (value or "empty")
     return written == str(value) if isinstance(value, bool) else float(written) == value
 
@@ -168,15 +183,54 @@ def test_the_examples_of_the_readme_work(readme: Page, tmp_path: Path) -> None:
         ("oak", "north", 1), ("oak", "south", 1), ("mill", "1", 10),
     }  # fmt: skip
     assert check_config(yaml.safe_load(readme.fence("yaml"))).title == "Oak and mill 2024"
+    thresholds = check_config(yaml.safe_load(readme.fence("yml"))).activity.thresholds
+    assert len(needed_scores(nodes_of(read_taxa(ROOT / "config/taxa/europe.tsv")), 0.5, thresholds)) > 28
 
 
 def test_the_readme_names_the_endings_of_recordings(readme: Page) -> None:
     assert {text for text in readme.code() if re.fullmatch(r"\.[a-z0-9]+", text)} == SUFFIXES
 
 
-def test_the_readme_names_the_columns_of_a_table_of_taxa(readme: Page) -> None:
-    for path in sorted((ROOT / "config" / "taxa").glob("*.tsv")):
-        assert list(readme.only("Field")) == list(pd.read_csv(path, sep="\t", comment="#", nrows=0).columns)
+def test_the_readme_names_the_lists_of_species_and_their_columns(readme: Page) -> None:
+    lists = readme.only("List")
+    assert {f"taxa/{path.name}" for path in (ROOT / "config" / "taxa").iterdir()} == set(lists)
+    for name, row in lists.items():
+        taxa = read_taxa(ROOT / "config" / name)
+        assert str(len(taxa)) in row["Species"]
+        assert {taxon.code for taxon in taxa} <= species_names().keys()
+        assert list(readme.only("Field")) == list(
+            pd.read_csv(ROOT / "config" / name, sep="\t", comment="#", nrows=0).columns
+        )
+
+
+def test_every_setting_of_a_training_is_documented_and_no_other(training: Page) -> None:
+    assert list(training.only("Key")) == known_keys(TrainingSettings)
+    assert list(training.only("Key of own")) == list(OwnData.model_fields)
+
+
+@pytest.mark.parametrize("key", known_keys(TrainingSettings))
+def test_a_setting_of_a_training_has_the_default_and_the_limits_of_the_code(training: Page, key: str) -> None:
+    row, (default, limits) = training.only("Key")[key], _setting(key, TrainingSettings)
+    assert _same(row["Default"], default)
+    assert row["Limits"] == limits
+
+
+@pytest.mark.parametrize("key", OwnData.model_fields)
+def test_a_setting_of_own_data_has_the_default_and_the_limits_of_the_code(training: Page, key: str) -> None:
+    row, (default, limits) = training.only("Key of own")[key], _setting(key, OwnData)
+    assert _same(row["Default"], default)
+    assert row["Limits"] == limits
+
+
+def test_the_examples_of_a_training_work(training: Page, tmp_path: Path) -> None:
+    settings, taxa = tmp_path / "mine.yaml", tmp_path / "mine.tsv"
+    settings.write_text(training.fence("yaml"))
+    assert [own.weight for own in read_training_settings(settings).own] == [1, 0.5]
+    taxa.write_text(training.fence("tsv"))
+    codes = [taxon.code for taxon in read_taxa(taxa)]
+    assert codes[0] in species_names() and codes[1] not in species_names()
+    assert check_config(yaml.safe_load(training.fence("yml"))).detect.model
+    assert read_training_settings(ROOT / "config" / "training.yaml").taxa == "config/taxa/europe.tsv"
 
 
 def test_every_table_has_its_place_in_the_dictionary_and_no_other(dictionary: Page) -> None:
@@ -189,7 +243,7 @@ def test_every_table_has_its_place_in_the_dictionary_and_no_other(dictionary: Pa
 def test_a_table_is_documented_as_its_schema(dictionary: Page, name: str) -> None:
     (table,) = [table for table in dictionary.starting("Column") if table.heading == name]
     rows, schema = _by_first(table), SCHEMAS[name]
-    behind = ["score_CODE"] if name == "Detections" else []
+    behind = ["score_CODE", *(f"score_{name}" for name in NO_BAT)] if name == "Detections" else []
     assert list(rows) == [*schema.names, *behind]
     for field in schema:
         row = rows[field.name]
@@ -231,7 +285,17 @@ def test_states_and_reasons_are_documented(dictionary: Page) -> None:
     assert set(dictionary.only("Reason")) == set(REASONS)
     assert set(dictionary.only("Warning")) == set(WARNINGS)
     assert set(dictionary.only("Why")) == set(HEALTH_REASONS)
-    assert set(dictionary.only("Rank")) == {"species", "group", "order"}
+    assert set(dictionary.only("Rank")) == set(RANKS)
+
+
+def test_the_settings_in_a_card_are_documented(dictionary: Page) -> None:
+    documented = list(dictionary.only("Field"))
+    for section, kind in {
+        "taxa": Taxon, "scalogram": ScalogramSettings, "network": NetworkSettings, "calibration": Calibration,
+    }.items():  # fmt: skip
+        named = [key.removeprefix(f"{section}.") for key in documented if key.startswith(f"{section}.")]
+        assert sorted(named) == sorted(field.name for field in fields(kind))
+    assert {f"training.{key}" for key in TrainingSettings.model_fields.keys() - {"scalogram"}} <= set(documented)
 
 
 def test_the_card_of_a_model_is_documented(dictionary: Page) -> None:

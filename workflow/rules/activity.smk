@@ -50,7 +50,7 @@ rule summarise_activity:
         deployments=get_deployments,
         model=get_model_option,
         model_hash=MODEL_HASH,
-        settings=format_options(**SETTINGS["activity"]),
+        settings=get_activity_options,
         version=STAGE_VERSIONS["activity"],
     message:
         "Passes and activity of {wildcards.site}"

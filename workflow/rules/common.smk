@@ -9,16 +9,16 @@ import pandas as pd
 
 # counted up with batpam.STAGE_VERSIONS, so that a stage reruns when its result changes and only then
 STAGE_VERSIONS = {
-    "simulate": 1,
+    "simulate": 2,
     "index": 2,
     "segment": 3,
     "scalogram": 2,
-    "detect": 2,
+    "detect": 3,
     "ledger": 1,
     "health": 1,
-    "activity": 2,
-    "report": 2,
-    "train": 1,
+    "activity": 3,
+    "report": 3,
+    "train": 2,
 }
 
 DEMO = "results/demo"
@@ -52,17 +52,24 @@ def format_option(key, value):
     name = key.replace("_", "-")
     if isinstance(value, bool):
         return f"--{name}" if value else f"--no-{name}"
+    if isinstance(value, dict):  # an option for each entry: --threshold NAME=VALUE
+        return " ".join(format_option(key.removesuffix("s"), f"{entry}={value[entry]}") for entry in sorted(value))
     return f"--{name} {shlex.quote(str(value))}"
 
 
 def format_options(**settings):
     """Settings as options of a command, in one text: Snakemake would not see two values change places."""
-    return " ".join(format_option(key, value) for key, value in settings.items())
+    return " ".join(filter(None, (format_option(key, value) for key, value in settings.items())))
 
 
 def get_folders(wildcards):
     """Folders of recordings; by a function, because Snakemake would take braces in their names for wildcards."""
     return FOLDERS
+
+
+def get_activity_options(wildcards):
+    """By a function, because of braces in the names of taxa."""
+    return format_options(**SETTINGS["activity"])
 
 
 def get_title(wildcards):
@@ -92,6 +99,17 @@ def get_model_file(wildcards):
     """The model's files as inputs; of the one that comes with batpam the rules know the hash."""
     model = SETTINGS["detect"]["model"]
     return [model, model.removesuffix(".safetensors") + ".json"] if model else []
+
+
+def get_species_option(wildcards=None):
+    """The list of species that may occur, as an option; none if all may."""
+    listed = SETTINGS["detect"]["species_list"]
+    return format_options(species_list=listed) if listed else ""
+
+
+def get_species_list(wildcards):
+    """The list of species that may occur, as an input; none if all may."""
+    return SETTINGS["detect"]["species_list"] or []
 
 
 def get_fingerprint(wildcards):

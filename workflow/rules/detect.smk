@@ -3,6 +3,7 @@ rule detect_calls:
         shard="results/scalograms/{shard}.h5",
         manifest="results/index/manifests/{shard}.parquet",
         model=get_model_file,
+        species_list=get_species_list,
     output:
         ensure("results/detections/{shard}.parquet", non_empty=True),
     log:
@@ -20,6 +21,7 @@ rule detect_calls:
         model=get_model_option,
         model_hash=MODEL_HASH,
         settings=format_options(min_score=SETTINGS["detect"]["min_score"], device=SETTINGS["detect"]["device"]),
+        species=get_species_option,
         version=STAGE_VERSIONS["detect"],
     message:
         "Detecting bat calls in {wildcards.shard}"
@@ -29,6 +31,7 @@ rule detect_calls:
         " --manifest {input.manifest:q}"
         " {params.model}"
         " {params.settings}"
+        " {params.species}"
         " --workers {threads}"
         " --output {output:q}"
         " 2>&1 | tee {log:q}"

@@ -1,7 +1,7 @@
 # Not part of `all`: `snakemake --cores all results/models/europe.safetensors` makes the shipped model anew.
 rule train_model:
     input:
-        taxa="config/taxa/{model}.tsv",
+        config="config/training.yaml",
     output:
         weights="results/models/{model}.safetensors",
         card="results/models/{model}.json",
@@ -17,16 +17,12 @@ rule train_model:
         runtime="12h",
         gpu=count_gpus("detect"),
     params:
-        device=SETTINGS["detect"]["device"],
-        settings=format_options(**SETTINGS["scalogram"]),
         version=STAGE_VERSIONS["train"],
     message:
-        "Training a model for {wildcards.model}"
+        "Training the model {wildcards.model}"
     shell:
         "batpam train"
-        " --taxa {input.taxa:q}"
-        " {params.settings}"
-        " --device {params.device}"
+        " --config {input.config:q}"
         " --workers {threads}"
         " --output {output.weights:q}"
         " 2>&1 | tee {log:q}"

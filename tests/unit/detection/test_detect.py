@@ -5,8 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batpam.detection.detect import CORE_HOPS, detect, windows
+from batpam.detection.files import AudioFile, detect_files
 from batpam.errors import UserError
 from batpam.models.files import read_card, shipped_model
+from batpam.models.settings import CALL_TYPES, GRID_HOPS
 from batpam.scalograms.shards import scalogram
 from batpam.simulate.calls import call_sequence
 from batpam.simulate.soundscapes import Flight, Recorder, hear_call, self_noise, to_pcm16
@@ -30,7 +32,7 @@ def pass_by():
     return to_pcm16(samples), [h for h in heard if h is not None]
 
 
-def detect_in(folder, pcm, cuts, rate=RATE, model=None):
+def detect_in(folder, pcm, cuts, rate=RATE, model=None, species_list=None):
     """Calls found in a recording whose segments are the hops between ``cuts``."""
     write_wav(folder / "a.wav", pcm, rate)
     row = dict.fromkeys(MANIFEST.names) | {
@@ -55,7 +57,10 @@ def detect_in(folder, pcm, cuts, rate=RATE, model=None):
     scalogram(
         folder / "m.parquet", folder / "s.parquet", folder / "x.h5", settings=read_card(shipped_model()).scalogram
     )
-    detect(folder / "x.h5", folder / "m.parquet", model, folder / "d.parquet", min_score=0.3, device="cpu")
+    detect(
+        folder / "x.h5", folder / "m.parquet", model, folder / "d.parquet",
+        min_score=0.3, device="cpu", species_list=species_list,
+    )  # fmt: skip
     return read_table(folder / "d.parquet")
 
 
@@ -75,9 +80,12 @@ def test_calls_of_a_pass_are_found_once_each_where_they_are(tmp_path, pass_by):
 def test_every_column_is_filled_and_in_its_range(tmp_path, pass_by):
     calls = detect_in(tmp_path, pass_by[0], [(0, 6000)])
     scores = calls[[name for name in calls if name.startswith("score_")]]
-    assert scores.shape[1] == len(read_card(shipped_model()).taxa)
+    species = scores.drop(columns=["score_insect", "score_noise"])
+    assert species.shape[1] == len(read_card(shipped_model()).taxa)
     np.testing.assert_allclose(scores.sum(axis=1), 1, rtol=1e-3)
-    np.testing.assert_allclose(scores.max(axis=1), calls["class_score"], rtol=1e-5)
+    np.testing.assert_allclose(species.sum(axis=1), calls["det_score"], rtol=1e-3)
+    np.testing.assert_allclose(species.max(axis=1), calls["class_score"], rtol=1e-5)
+    assert set(calls["call_type"]) <= set(CALL_TYPES)
     assert (calls["low_hz"] <= calls["high_hz"]).all() and (calls["high_hz"] <= RATE / 2).all()
     assert (calls["start_s"] < calls["end_s"]).all() and calls["det_score"].between(0.3, 1).all()
     assert (calls["start_utc"] - pd.Timestamp("2024-06-01T22:00:00Z")).dt.total_seconds().sub(
@@ -88,10 +96,11 @@ def test_every_column_is_filled_and_in_its_range(tmp_path, pass_by):
 
 def test_calls_do_not_depend_on_how_segments_are_cut(tmp_path, pass_by):
     whole = detect_in(tmp_path, pass_by[0], [(0, 6000)])
-    inner = detect_in(tmp_path, pass_by[0], [(1001, 5000)])
-    safe = 0.2  # away from the ends the network sees the same
-    a = whole[whole["start_s"].between(0.5005 + safe, 2.5 - safe)].reset_index(drop=True)
-    b = inner[inner["start_s"].between(0.5005 + safe, 2.5 - safe)].reset_index(drop=True)
+    inner = detect_in(tmp_path, pass_by[0], [(201, 5800)])
+    card = read_card(shipped_model())
+    safe = card.network.reach * card.scalogram.hop  # away from the ends the network sees the same
+    a = whole[whole["start_s"].between(0.1005 + safe, 2.9 - safe)].reset_index(drop=True)
+    b = inner[inner["start_s"].between(0.1005 + safe, 2.9 - safe)].reset_index(drop=True)
     assert len(a) > 5
     pd.testing.assert_frame_equal(a.drop(columns="start_utc"), b.drop(columns="start_utc"), atol=2e-3, rtol=2e-3)
 
@@ -119,12 +128,29 @@ def test_shard_of_another_transform_is_refused(tmp_path):
         detect(tmp_path / "x.h5", tmp_path / "m.parquet", shipped_model(), tmp_path / "d.parquet", min_score=0.3)
 
 
-@given(first_hop=st.integers(0, 20_000), hops=st.integers(1, 20_000), reach=st.integers(0, 800))
+def test_species_that_are_switched_off_are_not_named(tmp_path, pass_by):
+    sheet = tmp_path / "list.tsv"
+    sheet.write_text("code\nMdau\nEser\n")
+    calls = detect_in(tmp_path, pass_by[0], [(0, 6000)], species_list=sheet)
+    assert set(calls["species"]) <= {"Myotis daubentonii", "Eptesicus serotinus"} and (calls["score_Ppip"] == 0).all()
+    assert read_origin(tmp_path / "d.parquet")["species"] == ["Eser", "Mdau"]
+
+
+def test_recordings_by_themselves_have_the_calls_of_their_shard(tmp_path, pass_by):
+    in_shard = detect_in(tmp_path, pass_by[0], [(0, 6000)])
+    missing = AudioFile(tmp_path / "none.wav")
+    calls, read = detect_files([AudioFile(tmp_path / "a.wav"), missing], shipped_model(), min_score=0.3, device="cpu")
+    assert read["error"].ne("").tolist() == [False, True] and read["duration_s"][0] == pytest.approx(3.0)
+    shared = [name for name in in_shard.columns if name in calls and name not in ("recording",)]
+    pd.testing.assert_frame_equal(calls[shared], in_shard[shared], check_dtype=False, rtol=1e-4, atol=1e-4)
+
+
+@given(first_hop=st.integers(0, 20_000), hops=st.integers(1, 40_000), reach=st.integers(0, 1500))
 def test_windows_cover_a_segment_once(first_hop, hops, reach):
     cores = list(windows(first_hop, hops, reach))
     assert [c[0] for c in cores] == [0] + [c[1] for c in cores[:-1]] and cores[-1][1] == hops
     for first, last, low, high in cores:
-        assert 0 <= low <= first < last <= high <= hops or (hops == 1 or low == first + 1)
-        assert (first_hop + low) % 2 == 0 or hops == 1
+        assert low < first + GRID_HOPS and first < last <= high <= hops
+        assert (first_hop + low) % GRID_HOPS == 0 or low == hops - 1
         assert last == hops or (first_hop + last) % CORE_HOPS == 0
         assert high == min(last + reach, hops)

@@ -1,13 +1,16 @@
 import json
+from pathlib import Path
 
 import pytest
 import torch
 
 from batpam.config import Config, scalogram_settings
 from batpam.errors import UserError
+from batpam.models.calibration import Calibration
 from batpam.models.files import (
     ModelCard,
     Taxon,
+    allowed_species,
     load_model,
     model_hash,
     read_card,
@@ -15,15 +18,18 @@ from batpam.models.files import (
     shipped_model,
     write_model,
 )
-from batpam.models.network import CallNetwork, NetworkSettings
+from batpam.models.network import CallNetwork
+from batpam.models.settings import NetworkSettings
+from batpam.models.taxonomy import nodes
 from batpam.scalograms.settings import ScalogramSettings
 from batpam.simulate.calls import species_names
 
 CARD = ModelCard(
     name="small",
-    taxa=(Taxon("Ppip", "Pipistrellus pipistrellus", "Common pipistrelle", "Pipistrellus high"),),
+    taxa=(Taxon("Ppip", "Pipistrellus pipistrellus", "Common pipistrelle", "Pipistrellus high", "Vespertilionidae"),),
     scalogram=ScalogramSettings(voices=16),
-    network=NetworkSettings(classes=1, voices=16, width=4, context_layers=1),
+    network=NetworkSettings(classes=3, voices=16, width=4, context_width=8, context_layers=1),
+    calibration=Calibration(1.5, (0.0, 0.4, 1.0), (0.0, 0.7, 1.0)),
     training={},
     metrics={},
 )
@@ -80,16 +86,33 @@ def test_shipped_model_fits_the_default_settings():
 
 def test_taxa_are_checked(tmp_path):
     sheet = tmp_path / "taxa.tsv"
-    sheet.write_text("code\tspecies\tenglish\tgroup\nPpip\ta\tb\tc\nPpip\ta\tb\tc\n")
+    sheet.write_text("code\tspecies\tenglish\tgroup\tfamily\nPpip\ta\tb\tc\td\nPpip\ta\tb\tc\td\n")
     with pytest.raises(UserError, match="Ppip"):
         read_taxa(sheet)
     sheet.write_text("code\tspecies\tenglish\nPpip\ta\tb\n")
     with pytest.raises(UserError, match="group"):
         read_taxa(sheet)
-    assert len(read_taxa(shipped_taxa())) == 28
+    assert len(read_taxa(shipped_taxa())) == 29
+
+
+def test_species_that_may_occur_are_those_of_the_list(tmp_path):
+    sheet = tmp_path / "list.tsv"
+    sheet.write_text("code\nPpip\nXxxx\n")
+    assert allowed_species(CARD, sheet) == [True] and allowed_species(CARD, None) is None
+    sheet.write_text("code\nXxxx\n")
+    with pytest.raises(UserError, match="names no species of the model small"):
+        allowed_species(CARD, sheet)
+    sheet.write_text("code\n\t\n")
+    with pytest.raises(UserError):
+        allowed_species(CARD, sheet)
+
+
+def test_the_tree_has_each_set_of_species_below_its_node():
+    tree = nodes(read_taxa(shipped_taxa()))
+    assert tree["Chiroptera"] == tuple(range(29)) and tree["insect"] == (29,) and tree["noise"] == (30,)
+    assert set(tree["Myotis"]) < set(tree["Vespertilionidae"]) < set(tree["Chiroptera"])
+    assert tree["Miniopterus"] == tree["Miniopterus schreibersii"]
 
 
 def shipped_taxa():
-    from pathlib import Path
-
     return Path(__file__).parents[3] / "config" / "taxa" / "europe.tsv"

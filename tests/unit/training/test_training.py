@@ -1,103 +1,277 @@
+import json
+
 import numpy as np
+import pandas as pd
 import pytest
+import soundfile
 import torch
 
 from batpam.errors import UserError
+from batpam.models.calibration import Calibration
 from batpam.models.decode import decode
 from batpam.models.files import Taxon, load_model
 from batpam.models.network import Prediction
+from batpam.models.settings import TIME_STRIDE
+from batpam.models.taxonomy import membership, nodes
 from batpam.scalograms.settings import ScalogramSettings
-from batpam.training.dataset import CallDataset, simulate_examples
-from batpam.training.examples import FAINT_SNR, simulate_example
-from batpam.training.fit import TrainingSettings, call_losses, train
+from batpam.simulate.soundscapes import Recorder, self_noise
+from batpam.training.dataset import FAINT_SNR, CallDataset, Examples, simulate_examples
+from batpam.training.examples import EVENT, Scenes, simulate_example, simulate_scene
+from batpam.training.fit import call_losses, train
+from batpam.training.measure import calibrate, measure
+from batpam.training.own import held_out
+from batpam.training.settings import TrainingSettings, read_training_settings
 
 TRANSFORM = ScalogramSettings(voices=48)
 CODES = ("Ppip", "Rhip", "Nnoc")
-TAXA = tuple(Taxon(code, code, code, code) for code in CODES)
+GROUPS = ("Pipistrellus", "Rhinolophus", "Nyctaloid")
+FAMILIES = ("Vespertilionidae", "Rhinolophidae", "Vespertilionidae")
+TAXA = tuple(Taxon(c, c, c, g, f) for c, g, f in zip(CODES, GROUPS, FAMILIES, strict=True))
+FRAME = TIME_STRIDE * TRANSFORM.hop
+WINDOW = 0.4
 
 
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory):
-    return simulate_examples(12, CODES, TRANSFORM, 0.3, seed=3, folder=tmp_path_factory.mktemp("examples"), workers=2)
+    folder = tmp_path_factory.mktemp("examples")
+    return simulate_examples(12, Scenes(CODES), TRANSFORM, WINDOW, seed=3, folder=folder, workers=2)
 
 
 def test_examples_depend_on_the_seed_alone(examples, tmp_path):
-    again = simulate_examples(12, CODES, TRANSFORM, 0.3, seed=3, folder=tmp_path, workers=1)
-    np.testing.assert_array_equal(examples.power, again.power)
-    assert examples.calls == again.calls
+    again = simulate_examples(12, Scenes(CODES), TRANSFORM, WINDOW, seed=3, folder=tmp_path, workers=1)
+    for one, other in zip(examples.power, again.power, strict=True):
+        np.testing.assert_array_equal(one, other)
+    for one, other in zip(examples.events, again.events, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_examples_that_are_there_are_not_made_again(examples, tmp_path):
+    simulate_examples(3, Scenes(CODES), TRANSFORM, WINDOW, seed=5, folder=tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    simulate_examples(3, Scenes(CODES), TRANSFORM, WINDOW, seed=5, folder=tmp_path)
+    assert before == {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} and before
 
 
 def test_loud_calls_of_an_example_stand_out_where_they_are():
     frequencies = TRANSFORM.frequencies()
     seen = 0
     for i in range(40):
-        power, calls = simulate_example(("Ppip",), TRANSFORM, 0.3, np.random.default_rng([9, i]))
-        for _, heard in calls:
-            if heard.snr < 35 or not 0.01 < heard.start < 0.28:
+        power, events = simulate_example(Scenes(("Ppip",)), TRANSFORM, 0.3, np.random.default_rng([9, i]))
+        for event in events[events["node"] == 0]:
+            if event["snr"] < 35 or not 0.01 < event["start"] < 0.28:
                 continue
-            box = power[int(heard.start / 0.0005) : int(heard.end / 0.0005) + 1]
-            band = (frequencies > 0.95 * heard.low) & (frequencies < 1.05 * heard.high)
+            box = power[int(event["start"] / 0.0005) : int(event["end"] / 0.0005) + 1]
+            band = (frequencies > 0.95 * event["low"]) & (frequencies < 1.05 * event["high"])
             assert box[:, band].max() > np.median(power[:, band]) + 12
             seen += 1
     assert seen > 5
 
 
+def test_scenes_without_insects_have_none_and_own_noise_is_mixed_in(tmp_path):
+    def nodes_of(scenes):
+        made = [simulate_scene(scenes, 0.2, np.random.default_rng([1, i]))[2]["node"] for i in range(25)]
+        return set(np.concatenate(made))
+
+    assert 1 in nodes_of(Scenes(("Ppip",))) and 1 not in nodes_of(Scenes(("Ppip",), insects=False))
+    rate = 256_000
+    hum = 0.01 * np.sin(2 * np.pi * 33_000 * np.arange(rate) / rate)
+    hum += self_noise(rate, Recorder(sample_rate=rate), np.random.default_rng(0))
+    soundfile.write(tmp_path / "hum.wav", hum, rate)
+    shares = []
+    for i in range(12):
+        samples, rate, _ = simulate_scene(
+            Scenes(("Ppip",), noises=(tmp_path / "hum.wav",)), 0.2, np.random.default_rng([2, i])
+        )
+        spectrum = np.abs(np.fft.rfft(samples)) ** 2
+        f = np.fft.rfftfreq(len(samples), 1 / rate)
+        shares.append(spectrum[abs(f - 33_000) < 200].max() / np.median(spectrum[abs(f - 33_000) < 3_000]))
+    assert np.median(np.sort(shares)[-5:]) > 100 * np.median(np.sort(shares)[:4])
+
+
+def repeat_targets(item, classes):
+    """A prediction that says what the targets say."""
+    of_classes = torch.nn.functional.one_hot(item["node"].clamp(min=0), classes).permute(2, 0, 1) * 9.0
+    call = torch.logit(item["heat"].clamp(1e-4, 1 - 1e-4))
+    call_type = torch.nn.functional.one_hot(item["call_type"].clamp(min=0), 3).permute(2, 0, 1) * 9.0
+    extent = torch.log(torch.expm1(item["extent"].clamp(min=1e-3)))
+    return Prediction(call[None], of_classes[None], call_type[None], extent[None])
+
+
 def test_a_network_that_repeats_the_targets_finds_the_calls(examples):
-    data = CallDataset(examples, CODES, TRANSFORM)
+    data = CallDataset(examples, len(CODES), TRANSFORM)
     total = again = 0
     for i in range(len(data)):
-        item = data[i]
-        species = torch.nn.functional.one_hot(item["species"].clamp(min=0), len(CODES)).permute(2, 0, 1) * 9.0
-        call = torch.logit(item["heat"].clamp(1e-4, 1 - 1e-4))
-        calls = decode(Prediction(call[None], species[None], item["extent"][None]), 0.9)[0]
-        wanted = [c for c in examples.calls[i] if c[1].snr >= FAINT_SNR and 0.005 < (c[1].start + c[1].end) / 2 < 0.295]
-        for code, heard in wanted:
-            near = (abs(calls.start * 0.001 - heard.start) < 0.002) & (abs(calls.end * 0.001 - heard.end) < 0.002)
-            near &= calls.species.argmax(axis=1) == CODES.index(code)
+        calls = decode(repeat_targets(data[i], len(CODES) + 2), 0.5, Calibration())[0]
+        for event in examples.events[i]:
+            if event["node"] >= len(CODES) or event["snr"] < FAINT_SNR:
+                continue
+            if not 0.005 < (event["start"] + event["end"]) / 2 < WINDOW - 0.005:
+                continue
+            near = (abs(calls.start * FRAME - event["start"]) < 0.003) & (abs(calls.end * FRAME - event["end"]) < 0.003)
+            near &= (calls.classes.argmax(axis=1) == event["node"]) & (calls.call_type == event["call_type"])
             total += 1
             again += near.any()
     assert total > 20
-    assert again >= 0.95 * total  # calls of two bats in one cell become one
+    assert again >= 0.9 * total  # calls of two bats in one cell become one
 
 
 def test_loss_is_least_for_the_targets_and_ignores_what_has_no_weight(examples):
-    item = {name: value[None] for name, value in CallDataset(examples, CODES, TRANSFORM)[0].items()}
-    right = torch.logit(item["heat"].clamp(1e-4, 1 - 1e-4))
-    species = torch.zeros(1, len(CODES), *right.shape[1:])
-    at_targets = call_losses(Prediction(right, species, item["extent"]), item)
-    off = call_losses(Prediction(-right, species, item["extent"] + 3), item)
-    assert at_targets["call"] < off["call"] and at_targets["extent"] < off["extent"]
-    item["weight"].zero_()
-    assert call_losses(Prediction(-right, species, item["extent"]), item)["call"] == 0
+    item = CallDataset(examples, len(CODES), TRANSFORM)[int(np.argmax([len(e) for e in examples.events]))]
+    batch = {name: value[None] for name, value in item.items()}
+    below = torch.from_numpy(membership(TAXA))
+    right = repeat_targets(item, len(CODES) + 2)
+    wrong = Prediction(-right.call, -right.classes, -right.call_type, right.extent + 3)
+    best, worst = call_losses(right, batch, below), call_losses(wrong, batch, below)
+    for name in best:
+        assert best[name] < worst[name]
+    batch["weight"].zero_()
+    assert call_losses(wrong, batch, below)["call"] == 0
+
+
+def test_a_label_of_a_group_teaches_the_group_and_not_which_species():
+    below = torch.from_numpy(membership(TAXA))
+    family = list(nodes(TAXA)).index("Vespertilionidae")
+    maps = {
+        "heat": torch.zeros(1, 2, 4), "weight": torch.ones(1, 2, 4), "node": torch.full((1, 2, 4), -1),
+        "call_type": torch.full((1, 2, 4), -1), "extent": torch.zeros(1, 4, 2, 4),
+    }  # fmt: skip
+    maps["heat"][0, 1, 2], maps["node"][0, 1, 2] = 1.0, family
+
+    def loss(of):
+        classes = torch.zeros(1, 5, 2, 4)
+        classes[0, of, 1, 2] = 6.0
+        nothing = torch.zeros(1, 2, 4), classes, torch.zeros(1, 3, 2, 4), torch.zeros(1, 4, 2, 4)
+        return float(call_losses(Prediction(*nothing), maps, below)["classes"])
+
+    assert loss([0]) == pytest.approx(loss([2])) and loss([0]) < 0.02 < 1 < loss([1])
 
 
 def test_augmentation_differs_between_epochs_and_repeats_within_one(examples):
-    data = CallDataset(examples, CODES, TRANSFORM, augment_seed=1)
+    data = CallDataset(examples, len(CODES), TRANSFORM, augment_seed=1)
     first = data[0]["power"]
     assert torch.equal(first, data[0]["power"])
     data.epoch = 1
     assert not torch.equal(first, data[0]["power"])
 
 
+def test_what_is_not_labelled_in_a_recording_is_neither_right_nor_wrong(examples):
+    partly = Examples(examples.power, examples.events, [False] * 12)
+    item = CallDataset(partly, len(CODES), TRANSFORM)[0]
+    assert ((item["weight"] > 0) <= (item["node"] >= 0)).all()
+
+
 def test_species_that_the_simulator_does_not_know_is_named(tmp_path):
     with pytest.raises(UserError, match="Xxxx"):
-        train((Taxon("Xxxx", "a", "b", "c"),), TRANSFORM, TrainingSettings(), tmp_path / "m.safetensors")
+        train((Taxon("Xxxx", "a", "b", "c", "d"),), TrainingSettings(), tmp_path / "m.safetensors")
+
+
+def test_settings_of_a_training_are_checked(tmp_path):
+    path = tmp_path / "t.yaml"
+    path.write_text("windows: 100\nepoch: 3\n")
+    with pytest.raises(UserError, match="unknown key 'epoch'; did you mean 'epochs'"):
+        read_training_settings(path)
+    path.write_text("window: 0.3\n")
+    with pytest.raises(UserError, match=r"window \(0\.3 s\) must be a multiple of 0\.008 s"):
+        read_training_settings(path)
+    path.write_text("own:\n  - annotations: a.csv\n    weight: 2\n")
+    assert read_training_settings(path).own[0].weight == 2
+
+
+def test_recordings_are_held_out_by_site_and_never_in_parts():
+    many = pd.DataFrame({"recording": [f"site{i % 10}/{i}.wav" for i in range(100)], "split": ""})
+    out = held_out(many, 1)
+    sites = many["recording"].str.split("/").str[0]
+    assert set(sites[out]) & set(sites[~out]) == set() and out.sum() == 20
+    few = pd.DataFrame({"recording": [f"site/{i}.wav" for i in range(20)], "split": ""})
+    assert held_out(few, 1).sum() == 4 and (held_out(few, 1) == held_out(few, 1)).all()
+    told = few.assign(split=["test"] * 3 + ["train"] * 17)
+    assert held_out(told, 1).tolist() == [True] * 3 + [False] * 17
+
+
+class Oracle(torch.nn.Module):
+    """Says of examples what is in them, but of each third species call another name, and now and then a call too many."""
+
+    def __init__(self, examples):
+        super().__init__()
+        self.data, self.turn = CallDataset(examples, len(CODES), TRANSFORM), 0
+
+    def forward(self, power):
+        number = self.turn % len(self.data)
+        self.turn += 1
+        rng, item = np.random.default_rng(number), self.data[number]
+        right = repeat_targets(item, len(CODES) + 2)
+        right.call.clamp_(max=4.0)
+        for row, frame in torch.nonzero(item["heat"] > 0.99):
+            if rng.random() < 0.33:
+                around = right.classes[0, :3, max(row - 1, 0) : row + 2, max(frame - 1, 0) : frame + 2]
+                around.copy_(around.roll(1, 0))
+            if rng.random() < 0.3:
+                right.call[0, row, frame] = 0.4
+        for row, frame in torch.nonzero(item["heat"] == 0)[:: rng.integers(150, 250)]:
+            right.call[0, row, frame], right.classes[0, 0, row, frame] = 0.4, 9.0
+        return right
+
+
+def test_calibration_makes_probabilities_of_scores(examples):
+    calibration = calibrate(Oracle(examples), examples, len(CODES), TRANSFORM)
+    assert calibration.temperature > 1.5  # it was surer than it was right
+    metrics = measure(Oracle(examples), examples, TAXA, TRANSFORM, calibration)
+    assert 0.3 < metrics["species_right"] < 0.9 and metrics["recall"] > 0.5
+
+    def stated(bins, count):
+        return np.average([b["probability"] for b in bins], weights=[b[count] for b in bins])
+
+    assert stated(metrics["species_probability"], "calls") == pytest.approx(metrics["species_right"], abs=0.1)
+    bins = metrics["detection_probability"]
+    true = np.average([b["right"] for b in bins], weights=[b["detections"] for b in bins])
+    assert 0.1 < true < 0.9 and stated(bins, "detections") == pytest.approx(true, abs=0.05)
+
+
+def small(**changes):
+    fixed = {"windows": 160, "window": WINDOW, "epochs": 5, "batch": 8, "rate": 6e-3, "seed": 2, "device": "cpu"}
+    return TrainingSettings(**fixed, scalogram={"voices": TRANSFORM.voices}, **changes)
 
 
 @pytest.mark.slow
-def test_training_learns_and_writes_a_model(tmp_path):
-    settings = TrainingSettings(examples=160, window=0.3, epochs=6, batch=16, width=8, rate=6e-3, seed=2)
-    card = train(TAXA, TRANSFORM, settings, tmp_path / "m.safetensors", device="cpu", workers=2)
-    network, read = load_model(tmp_path / "m.safetensors")
-    assert read == card and [taxon.code for taxon in read.taxa] == list(CODES)
-    losses = np.genfromtxt(tmp_path / "m-log" / "metrics.csv", delimiter=",", names=True)["loss"]
-    assert losses[-1] < 0.6 * losses[0]
-    # three species that an octave divides: what it finds it must name
-    found = [simulate_example(CODES[:1], TRANSFORM, 0.3, np.random.default_rng([77, i])) for i in range(30)]
-    named = []
-    with torch.inference_mode():
-        for power, calls in found:
-            if calls:
-                decoded = decode(network(torch.from_numpy(power)[None]), 0.2)[0]
-                named += decoded.species.argmax(axis=1).tolist()
-    assert len(named) > 5 and np.mean(np.array(named) == 0) > 0.7
+def test_training_learns_writes_a_model_goes_on_and_can_be_trained_further(tmp_path):
+    output = tmp_path / "m.safetensors"
+    card = train(TAXA, small(), output, workers=2)
+    _, read = load_model(output)
+    assert json.dumps(read.metrics) == json.dumps(card.metrics) and [t.code for t in read.taxa] == list(CODES)
+    run = next((tmp_path / "m-training").glob("run-*"))
+    log = pd.read_csv(run / "log" / "metrics.csv")
+    losses = log["held_out_loss"].dropna().to_numpy()
+    assert losses[-1] < 0.8 * losses[0] and list((run / "tensorboard").glob("events*"))
+    assert card.training["epochs_run"] == 5
+    # the same again finds its last checkpoint and has nothing left to do
+    assert train(TAXA, small(), output, workers=2).metrics == card.metrics
+    # a new species begins as one of its group, the others as they were
+    more = (*TAXA, Taxon("Ppyg", "Ppyg", "", "Pipistrellus", "Vespertilionidae"))
+    further = train(more, small(start=str(output)), tmp_path / "more.safetensors", workers=2)
+    assert [t.code for t in further.taxa] == [*CODES, "Ppyg"]
+    assert further.training["start"] == str(output)
+
+
+@pytest.mark.slow
+def test_own_recordings_with_labels_are_trained_on(tmp_path):
+    rows, rate = ["file,start_s,end_s,low_hz,high_hz,label,exhaustive"], 256_000
+    for i in range(6):
+        rng = np.random.default_rng(i)
+        samples = self_noise(rate, Recorder(sample_rate=rate), rng).astype(float)
+        for start in (0.2, 0.5, 0.8):
+            t = np.arange(int(0.005 * rate)) / rate
+            samples[int(start * rate) :][: len(t)] += (
+                0.1 * np.sin(2 * np.pi * (90e3 * t - 0.5 * 8e6 * t**2)) * np.hanning(len(t))
+            )
+            rows.append(f"r{i}.wav,{start},{start + 0.005},50000,90000,{'Ppip' if i % 2 else 'Blarb'},true")
+        soundfile.write(tmp_path / f"r{i}.wav", samples, rate)
+    (tmp_path / "labels.csv").write_text("\n".join(rows) + "\n")
+    from batpam.training.own import own_examples
+
+    settings = small(own=[{"annotations": str(tmp_path / "labels.csv")}])
+    mine, aside = own_examples(settings.own[0], TAXA, TRANSFORM, settings, tmp_path / "held-out.csv")
+    assert "r" in (tmp_path / "held-out.csv").read_text()
+    assert len(aside) and len(mine) + len(aside) == 6 * 3
+    events = np.concatenate(mine.events)
+    assert events.dtype == EVENT and set(events["node"]) == {0}
+    assert (events["snr"] > FAINT_SNR).any() and (events["snr"] < FAINT_SNR).any()  # labels that fit nothing

@@ -1,0 +1,183 @@
+"""What the scores of a network are worth, and how it does, on windows of which everything is known."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.optimize import minimize_scalar
+from sklearn.isotonic import IsotonicRegression
+
+from batpam.models.calibration import Calibration
+from batpam.models.decode import decode
+from batpam.models.files import Taxon
+from batpam.models.network import CallNetwork
+from batpam.models.settings import CALL_TYPES, TIME_STRIDE
+from batpam.scalograms.settings import ScalogramSettings
+from batpam.scalograms.shards import from_bytes
+from batpam.tables import NO_BAT
+from batpam.training.dataset import FAINT_SNR, Examples, to_row
+
+MIN_SCORE = 0.02
+"""Detections below this are not looked at."""
+
+SNR_EDGES = (8, 12, 16, 20, 25, 30, 40, 100)
+"""Bins of the signal-to-noise ratio, dB."""
+
+
+def match_examples(
+    network: CallNetwork, examples: Examples, species: int, settings: ScalogramSettings, calibration: Calibration
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Detections and calls of examples, and which belongs to which.
+
+    A detection belongs to a call that it overlaps in time and frequency; of several, to that whose centre is nearest.
+
+    Returns
+    -------
+    detections : DataFrame
+        ``example``, ``score``, ``classes`` (probabilities, arrays),
+        ``call_type``, ``bat`` (True, False, or missing where the call is too faint or too little is labelled to say),
+        ``node`` of the call (-1: none).
+    calls : DataFrame
+        Calls that are loud enough and whose centre is in the window: ``example``, ``node``, ``call_type``, ``snr``,
+        ``detection`` (row of the best one, -1: missed).
+    """
+    network.eval()
+    frame = TIME_STRIDE * settings.hop
+    detections: list[dict[str, Any]] = []
+    calls: list[dict[str, Any]] = []
+    with torch.inference_mode():
+        for i in range(len(examples)):
+            power = from_bytes(np.asarray(examples.power[i]))
+            found = decode(network(torch.from_numpy(power).unsqueeze(0)), MIN_SCORE, calibration)[0]
+            events, known = examples.events[i], examples.exhaustive[i]
+            bats = events[(events["node"] < species) | (events["node"] >= species + len(NO_BAT))]
+            low, high = to_row(bats["low"], settings), to_row(bats["high"], settings)
+            centre = (bats["start"] + bats["end"]) / 2
+            near = (found.start[:, None] * frame < bats["end"]) & (found.end[:, None] * frame > bats["start"])
+            near &= (found.low[:, None] < high + 0.5) & (found.high[:, None] > low - 0.5)
+            loud = bats["snr"] >= FAINT_SNR
+            distance = np.where(near, np.abs(found.centre[:, None] * frame - centre) + ~loud * 1.0, np.inf)
+            first = len(detections)
+            for k in range(len(found)):
+                best = int(distance[k].argmin()) if near[k].any() else -1
+                detections.append(
+                    {
+                        "example": i, "score": found.score[k], "classes": found.classes[k], "call_type": found.call_type[k],
+                        "bat": bool(loud[best]) or None if best >= 0 else False if known else None,
+                        "node": int(bats["node"][best]) if best >= 0 else -1,
+                    }
+                )  # fmt: skip
+            for j in np.flatnonzero(loud & (centre > 0) & (centre < len(power) * settings.hop)):
+                of = np.flatnonzero(near[:, j])
+                best = first + int(of[found.score[of].argmax()]) if len(of) else -1
+                calls.append(
+                    {
+                        "example": i, "node": int(bats["node"][j]), "call_type": int(bats["call_type"][j]),
+                        "snr": float(bats["snr"][j]), "detection": best,
+                    }
+                )  # fmt: skip
+    names = ["example", "score", "classes", "call_type", "bat", "node"]
+    return pd.DataFrame(detections, columns=names), pd.DataFrame(
+        calls, columns=["example", "node", "call_type", "snr", "detection"]
+    )
+
+
+def calibrate(network: CallNetwork, examples: Examples, species: int, settings: ScalogramSettings) -> Calibration:
+    """Fit what scores are worth on held-out examples.
+
+    The temperature of the classes is that of the highest likelihood of the species of found calls; detection scores
+    follow by isotonic regression on whether a detection is a call.
+    """
+    detections, calls = match_examples(network, examples, species, settings, Calibration())
+    found = calls[(calls["detection"] >= 0) & (calls["node"] < species)]
+    temperature = 1.0
+    if len(found):
+        classes = np.stack(detections["classes"].to_numpy()[found["detection"]])[:, :species]
+        logits = np.log(np.maximum(classes, 1e-12))
+        true = found["node"].to_numpy()
+
+        def surprise(log_temperature: float) -> float:
+            scaled = logits / np.exp(log_temperature)
+            return float(np.mean(np.logaddexp.reduce(scaled, axis=1) - scaled[np.arange(len(true)), true]))
+
+        temperature = float(np.exp(minimize_scalar(surprise, bounds=(-2.0, 3.0), method="bounded").x))
+    # the temperature also moves what insect and noise take away from the score
+    warm = Calibration(temperature)
+    detections, _ = match_examples(network, examples, species, settings, warm)
+    told = detections[detections["bat"].notna()]
+    if told["bat"].nunique() < 2:
+        return warm
+    rising = IsotonicRegression(y_min=0.001, y_max=0.999, out_of_bounds="clip")
+    rising.fit(told["score"].to_numpy(float), told["bat"].to_numpy(float))
+    # 40 points, between them straight lines that always rise a little, so that scores keep their order
+    points = np.unique(
+        np.concatenate([[0.0], np.quantile(told["score"].to_numpy(float), np.linspace(0, 1, 39)), [1.0]])
+    )
+    values = np.maximum.accumulate(rising.predict(points)) + 1e-6 * np.arange(len(points))
+    values[0] = 0.0
+    return Calibration(temperature, tuple(points.round(6).tolist()), tuple(np.minimum(values, 1.0).round(7).tolist()))
+
+
+def measure(
+    network: CallNetwork,
+    examples: Examples,
+    taxa: Sequence[Taxon],
+    settings: ScalogramSettings,
+    calibration: Calibration,
+) -> dict[str, Any]:
+    """How a network does on held-out examples, at a probability of 0.5: see the model card for what is in it."""
+    detections, calls = match_examples(network, examples, len(taxa), settings, calibration)
+    told = detections[detections["bat"].notna() & (detections["score"] >= 0.5)]
+    best = detections.reindex(calls["detection"]).reset_index(drop=True)
+    found = (best["score"] >= 0.5).to_numpy()
+    calls = calls.assign(found=found)
+    hit, chosen = calls[found & (calls["node"] < len(taxa))], best[found & (calls["node"] < len(taxa)).to_numpy()]
+    if not len(hit):
+        return {"windows": len(examples), "calls": len(calls), "recall": 0.0, "precision": 0.0, "species_right": 0.0}
+    classes = np.stack(chosen["classes"].to_list())[:, : len(taxa)]
+    guess, true = classes.argmax(1), hit["node"].to_numpy()
+    group = np.array([taxon.group for taxon in taxa])
+    certain = classes.max(1)
+    bins = np.clip((certain * 10).astype(int), 0, 9)
+    kinds = hit["call_type"].to_numpy() == chosen["call_type"].to_numpy()
+    confusion = pd.crosstab(
+        pd.Categorical.from_codes(true, [t.code for t in taxa]), pd.Categorical.from_codes(guess, [t.code for t in taxa]),
+        dropna=False,
+    )  # fmt: skip
+    return {
+        "windows": len(examples),
+        "calls": len(calls),
+        "recall": _share(found),
+        "precision": _share(told["bat"]),
+        "species_right": _share(guess == true),
+        "group_right": _share(group[guess] == group[true]),
+        "call_type_right": {
+            name: _share(kinds[hit["call_type"] == k]) for k, name in enumerate(CALL_TYPES) if (hit["call_type"] == k).any()
+        },
+        "recall_by_snr_db": {
+            f"{low}-{high}": _share(calls["found"][calls["snr"].between(low, high, inclusive="left")])
+            for low, high in pairwise(SNR_EDGES)
+        },
+        "species_right_by_code": {t.code: _share((guess == true)[true == k]) for k, t in enumerate(taxa) if (true == k).any()},
+        "species_probability": [
+            {"probability": round(float(certain[bins == b].mean()), 3), "right": _share((guess == true)[bins == b]), "calls": int((bins == b).sum())}
+            for b in range(10)
+            if (bins == b).any()
+        ],
+        "detection_probability": [
+            {"probability": round(float(part["score"].mean()), 3), "right": _share(part["bat"]), "detections": len(part)}
+            for _, part in detections[detections["bat"].notna()].groupby(
+                (detections["score"] * 10).astype(int).clip(upper=9)
+            )
+        ],
+        "confusion": confusion.to_numpy().tolist(),
+    }  # fmt: skip
+
+
+def _share(values: Any) -> float | None:
+    """Mean, None of nothing: JSON knows no NaN."""
+    values = np.asarray(values, float)
+    return round(float(values.mean()), 4) if len(values) else None

@@ -1,0 +1,267 @@
+"""Windows of recordings of one's own: labelled ones, and hard negatives from those without bats."""
+
+import hashlib
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from batpam.detection.files import AudioFile, detect_files
+from batpam.errors import UserError
+from batpam.models.files import Taxon, shipped_model
+from batpam.models.settings import CALL_TYPES
+from batpam.models.taxonomy import nodes
+from batpam.progress import Progress
+from batpam.recordings.audio import AudioError, open_recording, probe
+from batpam.scalograms.settings import ScalogramSettings
+from batpam.scalograms.shards import to_bytes
+from batpam.scalograms.transform import read_power
+from batpam.training.annotations.read import Annotations, in_real_time, read_annotations
+from batpam.training.annotations.show import write_plain
+from batpam.training.dataset import Examples
+from batpam.training.examples import EVENT
+from batpam.training.settings import OwnData, TrainingSettings
+
+HELD_OUT = 0.2
+"""Share of the sites, or of the recordings where there are few sites, that is held out."""
+
+FEW_SITES = 5
+"""With fewer folders of recordings than this, recordings are held out and not whole folders."""
+
+SURE = 0.5
+"""Probability from which a detection in a recording with one label is taken for a call of it."""
+
+HARD = 0.1
+"""Probability from which a detection in a recording without bats is worth learning from."""
+
+ENDINGS = {".wav", ".flac", ".w64"}
+
+CERTAIN_SNR, UNCERTAIN_SNR = 99.0, -99.0
+
+
+def noise_files(folders: Sequence[str]) -> list[Path]:
+    """Recordings in folders, in order of name.
+
+    Raises
+    ------
+    UserError
+        A folder holds none.
+    """
+    found: list[Path] = []
+    for folder in folders:
+        here = [path for path in sorted(Path(folder).rglob("*")) if path.suffix.lower() in ENDINGS and _is_sound(path)]
+        if not here:
+            raise UserError(f"noises: {folder} holds no recording that can be read ({', '.join(sorted(ENDINGS))})")
+        found += here
+    return found
+
+
+def _is_sound(path: Path) -> bool:
+    try:
+        return probe(path).readable > 0
+    except AudioError as error:
+        print(f"noises: {path}: {error}; left out", file=sys.stderr)
+        return False
+
+
+def join(parts: Sequence[Examples]) -> Examples:
+    """Examples one behind the other."""
+    return Examples(
+        [power for part in parts for power in part.power],
+        [events for part in parts for events in part.events],
+        [known for part in parts for known in part.exhaustive],
+    )
+
+
+def hard_negatives(
+    files: Sequence[Path], scalogram: ScalogramSettings, settings: TrainingSettings, workers: int = 1
+) -> Examples:
+    """Windows of recordings without bats in which a model finds some."""
+    if not files:
+        return Examples([], [], [])
+    calls, read = detect_files(
+        [AudioFile(path) for path in files], start_model(settings),
+        min_score=HARD, device=settings.device, workers=workers,
+    )  # fmt: skip
+    for row in read[read["error"] != ""].itertuples():
+        print(f"noises: {row.recording}: {row.error}; the rest is left out", file=sys.stderr)
+    places = (calls["start_s"] // settings.window).astype(int) if len(calls) else pd.Series(dtype=int)
+    wanted = sorted(set(zip(calls.get("recording", []), places, strict=True)))
+    power = [
+        window
+        for path, place in wanted
+        for window in _windows(AudioFile(Path(path)), [place], scalogram, settings.window)
+    ]
+    print(f"noises: {len(power)} windows in which the model found bats are learnt as noise", file=sys.stderr)
+    return Examples(power, [np.empty(0, EVENT)] * len(power), [True] * len(power))
+
+
+def own_examples(
+    own: OwnData,
+    taxa: Sequence[Taxon],
+    scalogram: ScalogramSettings,
+    settings: TrainingSettings,
+    kept: Path,
+    workers: int = 1,
+) -> tuple[Examples, Examples]:
+    """Windows of labelled recordings: to fit on, and held out by site or by recording.
+
+    Parameters
+    ----------
+    kept
+        CSV that the annotations of what is held out are written to, for ``batpam evaluate``.
+
+    Raises
+    ------
+    UserError
+        The annotations cannot be read, or fit no window.
+    """
+    annotations = read_annotations(
+        Path(own.annotations), taxa, recordings=Path(own.recordings) if own.recordings else None, format=own.format
+    )
+    annotations = in_real_time(annotations, own.time_expansion)
+    for row in annotations.unknown.itertuples():
+        print(
+            f"{row.where}: label {row.label!r} fits no taxon ({row.count} times); left out of training", file=sys.stderr
+        )
+    recordings = annotations.recordings
+    for row in recordings[~recordings["exists"]].itertuples():
+        print(f"{own.annotations}: recording {row.recording} is not there; left out", file=sys.stderr)
+    recordings = recordings[recordings["exists"]]
+    # a file that is said to have a bat, but of which no call is marked, tells nothing of the rest of it
+    marked = annotations.events.loc[annotations.events["extent"] != "file", "recording"]
+    whole = annotations.events.loc[annotations.events["extent"] == "file", "recording"]
+    sure = recordings["exhaustive"] & ~(recordings["recording"].isin(whole) & ~recordings["recording"].isin(marked))
+    recordings = recordings.assign(exhaustive=sure)
+    aside = held_out(recordings, settings.seed)
+    out = set(recordings.loc[aside, "recording"])
+    held = annotations.recordings["recording"].isin(out), annotations.events["recording"].isin(out)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    write_plain(
+        replace(annotations, recordings=annotations.recordings[held[0]], events=annotations.events[held[1]]), kept
+    )
+    print(f"{own.annotations}: {len(out)} of {len(recordings)} recordings are held out: {kept}", file=sys.stderr)
+    by_recording = dict(list(_with_found_calls(annotations, taxa, settings, workers).groupby("recording")))
+    parts: dict[bool, list[Examples]] = {False: [], True: []}
+    with Progress("reading labelled recordings", len(recordings), "recordings") as progress:
+        for number, (row, is_out) in enumerate(zip(recordings.itertuples(), aside, strict=True), start=1):
+            own_events = by_recording.get(row.recording, annotations.events[:0])
+            try:
+                parts[bool(is_out)].append(_examples_of(row, own_events, taxa, scalogram, settings.window))
+            except AudioError as error:
+                print(f"{row.recording}: {error}; left out", file=sys.stderr)
+            progress.at(number)
+    made = join(parts[False]), join(parts[True])
+    if not len(made[0]):
+        raise UserError(
+            f"own: no window of {own.annotations} can be trained on; `batpam annotations` shows what is in it"
+        )
+    return made
+
+
+def held_out(recordings: pd.DataFrame, seed: int) -> np.ndarray:
+    """Which recordings are held out, bool of shape (recordings,): as the annotations say, else by folder or recording."""
+    if recordings["split"].eq("test").any():
+        return recordings["split"].eq("test").to_numpy()
+    folders = recordings["recording"].map(lambda path: str(Path(path).parent))
+    units = folders if folders.nunique() >= FEW_SITES else recordings["recording"]
+    names = sorted(units.unique(), key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest())
+    return units.isin(names[: round(HELD_OUT * len(names))]).to_numpy()
+
+
+def start_model(settings: TrainingSettings) -> Path:
+    """The model that a training starts from; the shipped one where it starts from nothing."""
+    return shipped_model() if settings.start in ("", "shipped") else Path(settings.start)
+
+
+def _with_found_calls(
+    annotations: Annotations, taxa: Sequence[Taxon], settings: TrainingSettings, workers: int
+) -> pd.DataFrame:
+    """Events; in place of the one label of a recording, or of a part, the calls that the model finds there."""
+    events = annotations.events
+    whole = events[(events["extent"] == "file") & events["taxon"].isin(list(nodes(taxa)))]
+    events = events[events["extent"] != "file"]
+    one = whole.groupby("recording").agg(
+        nunique=("taxon", "nunique"), taxon=("taxon", "first"), call_type=("call_type", "first"),
+        start_s=("start_s", lambda s: s.min(skipna=False)), end_s=("end_s", lambda s: s.max(skipna=False)),
+    )  # fmt: skip
+    one = one[(one["nunique"] == 1) & ~one.index.isin(events["recording"])]
+    about = annotations.recordings.set_index("recording")
+    one = one[about.loc[one.index, "exists"].to_numpy(bool)]
+    if not len(one):
+        return events
+    files = [
+        AudioFile(Path(name), float(about.at[name, "time_expansion"]), int(about.at[name, "channel"]) + 1)
+        for name in one.index
+    ]
+    calls, _ = detect_files(files, start_model(settings), min_score=SURE, device=settings.device, workers=workers)
+    if not len(calls):
+        return events
+    of = one.loc[calls["recording"]].reset_index(drop=True)
+    inside = ~(calls["end_s"] < of["start_s"]) & ~(calls["start_s"] > of["end_s"])  # a stretch not told is all of it
+    found = calls.assign(taxon=of["taxon"], call_type=of["call_type"], extent="event")[inside]
+    return pd.concat([events, found[[c for c in events.columns if c in found]]], ignore_index=True)
+
+
+def _examples_of(
+    row: object, events: pd.DataFrame, taxa: Sequence[Taxon], scalogram: ScalogramSettings, window: float
+) -> Examples:
+    """Windows of a recording that hold an event; all of them where every event is known."""
+    file = AudioFile(Path(row.recording), float(row.time_expansion), int(row.channel) + 1)  # type: ignore[attr-defined]
+    exhaustive = bool(row.exhaustive)  # type: ignore[attr-defined]
+    info = probe(file.path)
+    count = int(info.readable / (info.rate * file.time_expansion) // window) + 1
+    middle = (events["start_s"] + events["end_s"].fillna(events["start_s"])) / 2
+    places = range(count) if exhaustive else sorted(set((middle // window).astype(int)) & set(range(count)))
+    power = list(_windows(file, places, scalogram, window))
+    found = [
+        _events(events, place * window, power_here, taxa, scalogram)
+        for place, power_here in zip(places, power, strict=True)
+    ]
+    return Examples(power, found, [exhaustive] * len(power))
+
+
+def _windows(
+    file: AudioFile, places: Sequence[int] | range, settings: ScalogramSettings, window: float
+) -> Iterator[np.ndarray]:
+    info = probe(file.path)
+    hops = round(window / settings.hop)
+    with open_recording(file.path, file.channel, info.readable) as recording:
+        for place in places:
+            rate = info.rate * file.time_expansion
+            yield to_bytes(read_power(recording.read, rate, place * hops, (place + 1) * hops, settings))
+
+
+def _events(
+    events: pd.DataFrame, begin: float, stored: np.ndarray, taxa: Sequence[Taxon], settings: ScalogramSettings
+) -> np.ndarray:
+    """Events in a window that begins at ``begin`` (s); what the labels do not tell is taken from the scalogram."""
+    duration = len(stored) * settings.hop
+    starts, ends = events["start_s"] - begin, events["end_s"].fillna(events["start_s"] + 0.02) - begin
+    here = events[(ends > 0) & (starts < duration)]
+    places = {name: i for i, name in enumerate(nodes(taxa))}
+    above = stored.astype(np.float32) - np.median(stored, axis=0)
+    frequencies = settings.frequencies()
+    found = np.zeros(len(here), EVENT)
+    for i, event in enumerate(here.itertuples()):
+        known = event.taxon in places
+        start, end = float(event.start_s) - begin, float(event.end_s) - begin
+        if np.isnan(end):  # a position: the call is what is loudest within 20 ms of it
+            first = max(int(start / settings.hop), 0)
+            loudest = first + int(above[first : first + round(0.02 / settings.hop)].max(axis=1, initial=0).argmax())
+            start, end = (loudest - 6) * settings.hop, (loudest + 6) * settings.hop
+        box = above[max(int(start / settings.hop), 0) : max(int(np.ceil(end / settings.hop)), 1)]
+        loud = box.max(axis=0, initial=0)
+        told = np.isfinite(event.low_hz) and np.isfinite(event.high_hz)
+        inside = (frequencies >= event.low_hz) & (frequencies <= event.high_hz) if told else np.ones(len(loud), bool)
+        peak = int(np.where(inside, loud, -1).argmax())
+        seen = frequencies[loud > max(0.4 * loud[peak], 1)] if not told else np.array([event.low_hz, event.high_hz])
+        call_type = CALL_TYPES.index(event.call_type) if event.call_type in CALL_TYPES else -1
+        found[i] = (
+            places.get(event.taxon, 0), call_type, start, end, seen.min(initial=frequencies[peak]),
+            seen.max(initial=frequencies[peak]), frequencies[peak], CERTAIN_SNR if known else UNCERTAIN_SNR,
+        )  # fmt: skip
+    return found

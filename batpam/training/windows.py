@@ -1,0 +1,101 @@
+"""The windows of a training: simulated ones, own ones, and what of them is held out."""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from batpam import STAGE_VERSIONS, __version__
+from batpam.errors import UserError
+from batpam.models.files import Taxon
+from batpam.progress import Progress
+from batpam.scalograms.settings import ScalogramSettings
+from batpam.simulate.calls import species_names
+from batpam.training.dataset import Examples, simulate_examples
+from batpam.training.examples import Scenes
+from batpam.training.own import hard_negatives, join, noise_files, own_examples
+from batpam.training.settings import TrainingSettings
+
+
+@dataclass(frozen=True)
+class Windows:
+    """What a network is fitted on and held against.
+
+    Attributes
+    ----------
+    train, weights
+        Windows to learn, and how often each is drawn re a simulated one.
+    checked
+        Held out: they say when to stop and what scores are worth.
+    tested
+        Held out: they say how good the model is.
+    """
+
+    train: Examples
+    weights: list[float]
+    checked: Examples
+    tested: Examples
+
+
+def gather_windows(
+    taxa: Sequence[Taxon], scalogram: ScalogramSettings, settings: TrainingSettings, folder: Path, *, workers: int
+) -> Windows:
+    """Simulate windows and cut own ones out of recordings; what can be kept is kept in ``folder``.
+
+    Raises
+    ------
+    UserError
+        There are no calls of a species, or labels or recordings cannot be read.
+    """
+    known = species_names()
+    unknown = [taxon.code for taxon in taxa if taxon.code not in known]
+    if unknown and (not settings.own or len(unknown) == len(taxa)):
+        raise UserError(f"taxa: the simulator has no calls of {unknown[0]!r}; it knows {', '.join(known)}")
+    noises = noise_files(settings.noises)
+    scenes = Scenes(tuple(taxon.code for taxon in taxa), settings.echoes, settings.insects, tuple(noises))
+    simulated, held_out = _simulate(scenes, scalogram, settings, folder, workers)
+    mined = hard_negatives(noises, scalogram, settings, workers)
+    parts, weights = [simulated, mined], [1.0] * (len(simulated) + len(mined))
+    for number, own in enumerate(settings.own, start=1):
+        mine, aside = own_examples(own, taxa, scalogram, settings, folder / f"held-out-{number}.csv", workers)
+        parts.append(mine)
+        weights += [own.weight * len(simulated) / len(mine)] * len(mine)
+        held_out = join([held_out, aside])
+    train = join(parts)
+    learnt = {int(node) for events in train.events for node in np.unique(events["node"])}
+    never = [taxon.code for number, taxon in enumerate(taxa) if number not in learnt]
+    if unknown and never:
+        raise UserError(f"taxa: neither the simulator nor the own data have calls of {never[0]!r}; leave it out")
+    return Windows(train, weights, held_out.every(2, 0), held_out.every(2, 1))
+
+
+def _simulate(
+    scenes: Scenes, scalogram: ScalogramSettings, settings: TrainingSettings, folder: Path, workers: int
+) -> tuple[Examples, Examples]:
+    """Windows to fit on and to hold out."""
+    held_out = max(settings.windows // 10, 2)
+    into = folder / f"windows-{digest(str(scenes), asdict(scalogram), settings.window, settings.seed)}"
+    if int(os.environ.get("LOCAL_RANK", 0)) > 0:  # the first of several GPUs' processes has made them
+        workers = 1
+    with Progress("simulating", settings.windows + held_out, "windows") as progress:
+        made = [
+            simulate_examples(
+                count, scenes, scalogram, settings.window, seed=seed, folder=into, workers=workers,
+                progress=lambda done, before=before: progress.at(before + done),  # type: ignore[misc]
+            )
+            for count, seed, before in (
+                (settings.windows, 2 * settings.seed, 0), (held_out, 2 * settings.seed + 1, settings.windows),
+            )
+        ]  # fmt: skip
+    return made[0], made[1]
+
+
+def digest(*of: Any) -> str:
+    """Ten digits that change with what a part of a training is made of, and with the code that makes it."""
+    made = [*of, __version__, STAGE_VERSIONS["simulate"], STAGE_VERSIONS["train"]]
+    return hashlib.sha256(json.dumps(made, sort_keys=True, default=str).encode()).hexdigest()[:10]
