@@ -1,14 +1,15 @@
 """Tables of activity and effort, per site and for the survey."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from batpam.activity.passes import find_passes, name_calls
+from batpam.activity.names import name_calls
+from batpam.activity.passes import BUZZ_CALLS, SOCIAL_CALLS, find_passes, join_calls
 from batpam.files import write_text
 from batpam.models.files import ModelCard
 from batpam.sun import sun_times
@@ -28,7 +29,8 @@ from batpam.tables import (
     write_table,
 )
 
-COUNTS, RATES = ("calls", "passes", "minutes", "files_with_taxon"), ("passes_per_h", "minutes_per_h")
+PASS_COUNTS = ("passes", "passes_with_buzz", "passes_with_social")
+COUNTS, RATES = ("calls", *PASS_COUNTS, "minutes", "files_with_taxon"), ("passes_per_h", "minutes_per_h")
 FAILED = "failed"
 """State of a night of which nothing can be said but what was found."""
 
@@ -45,7 +47,8 @@ def activity(
     output: Path,
     *,
     min_score: float,
-    min_species_score: float,
+    min_taxon_score: float,
+    thresholds: Mapping[str, float],
     gap: float,
     min_calls: int,
 ) -> None:
@@ -67,7 +70,7 @@ def activity(
         Of the model that made the detections.
     output
         Folder that gets ``passes``, ``activity`` and ``nights`` as Parquet and CSV.
-    min_score, min_species_score, gap, min_calls
+    min_score, min_taxon_score, thresholds, gap, min_calls
         See :class:`batpam.config.ActivityConfig`.
     """
     files = read_table(recordings)
@@ -77,16 +80,14 @@ def activity(
         read_table(detections / f"{shard}.parquet", schema.names, filters=accepted)
         for shard in sorted(files["shard"].dropna().unique())
     ]
-    calls = name_calls(
-        pd.concat([schema.empty_table().to_pandas(), *tables], ignore_index=True),
-        card.taxa,
-        min_species_score=min_species_score,
-    )
+    found = pd.concat([schema.empty_table().to_pandas(), *tables], ignore_index=True)
+    named = name_calls(found, card.taxa, min_taxon_score=min_taxon_score, thresholds=thresholds)
+    calls = join_calls(named, card.taxa, gap=gap)
     passes = find_passes(calls, gap=gap, min_calls=min_calls)
     nights = effort(read_table(ledger), read_table(health), deployment)
     site_activity = count_activity(passes, calls, nights)
-    settings = {"min_score": min_score, "min_species_score": min_species_score, "gap": gap, "min_calls": min_calls}
-    origin = provenance("activity", model=card.name, **settings)
+    settings = {"min_score": min_score, "min_taxon_score": min_taxon_score, "thresholds": dict(thresholds)}
+    origin = provenance("activity", model=card.name, **settings, gap=gap, min_calls=min_calls)
     for name, rows in (("passes", passes), ("activity", site_activity), ("nights", nights)):
         write_table(rows, SITE_TABLES[name], output / f"{name}.parquet", origin)
         write_csv(rows, SITE_TABLES[name], output / f"{name}.csv")
@@ -152,56 +153,43 @@ def count_activity(passes: pd.DataFrame, calls: pd.DataFrame, nights: pd.DataFra
 
     Where the recorders have failed, what was not found is not a zero: nothing is known, and nothing is said.
 
-    ``calls`` and ``files_with_taxon`` count every accepted call, part of a pass or not; ``minutes`` counts the minutes of
-    the clock in which one begins.
+    ``calls`` and ``files_with_taxon`` count every accepted call, part of a pass or not, with the taxon that it counts under
+    (see :func:`batpam.activity.passes.join_calls`); ``minutes`` counts the minutes of the clock in which one begins.
     """
     # a minute of each recorder counts: the hours it is held against are those of all recorders
-    dated = calls["recorder"] + "\0" + calls["start_utc"].dt.floor("min").astype(str)
-    undated = calls["recording"] + "\0" + (calls["start_s"] // 60).astype(str)
-    minute = dated.where(calls["start_utc"].notna(), undated)
-    calls = calls.assign(night=calls["night"].fillna(""), minute=minute)
+    dated = calls["start_utc"].notna()
+    calls = calls.assign(
+        night=calls["night"].fillna(""),
+        clock=calls["recorder"].where(dated, calls["recording"]),
+        minute=calls["start_utc"].dt.floor("min"),
+        own_minute=(calls["start_s"] // 60).where(~dated),
+    )
+    keys = ["night", "taxon"]
+    minutes = calls[[*keys, "clock", "minute", "own_minute"]].drop_duplicates().groupby(keys).size()
     passes = passes.assign(night=passes["night"].fillna(""))
     taxa = calls[["taxon", "group", "rank"]].drop_duplicates().sort_values("taxon")
-    per = calls.groupby(["night", "taxon"]).agg(
-        calls=("recording", "size"), minutes=("minute", "nunique"), files_with_taxon=("recording", "nunique")
-    )
-    pass_counts = passes.groupby(["night", "taxon"]).size()
+    per = calls.groupby(keys).agg(calls=("recording", "size"), files_with_taxon=("recording", "nunique"))
+    flags = {
+        "passes_with_buzz": passes["buzz_calls"] >= BUZZ_CALLS,
+        "passes_with_social": passes["social_calls"] >= SOCIAL_CALLS,
+    }
+    per_pass = passes.assign(passes=1, **flags).groupby(keys)[list(PASS_COUNTS)].sum()
+    counts = per.assign(minutes=minutes).join(per_pass).fillna(0).astype("int64").to_dict("index")
     analysed = nights[nights["analysed_h"] > 0]
     rows = []
     for night in analysed.itertuples():
         name = night.night if isinstance(night.night, str) else ""
         for taxon in taxa.itertuples():
             key = (name, taxon.taxon)
-            if night.state == FAILED and key not in per.index:
-                rows.append(_unknown(night, taxon, name))
-                continue
-            counts = per.loc[key] if key in per.index else {"calls": 0, "minutes": 0, "files_with_taxon": 0}
-            count = int(pass_counts.get(key, 0))
-            rows.append(
-                {
-                    "site": night.site,
-                    "night": name or None,
-                    "state": night.state,
-                    "taxon": taxon.taxon,
-                    "group": taxon.group,
-                    "rank": taxon.rank,
-                    "calls": int(counts["calls"]),
-                    "passes": count,
-                    "minutes": int(counts["minutes"]),
-                    "files_with_taxon": int(counts["files_with_taxon"]),
-                    "analysed_h": night.analysed_h,
-                    "passes_per_h": count / night.analysed_h,
-                    "minutes_per_h": int(counts["minutes"]) / night.analysed_h,
-                }
-            )
+            row: dict[str, Any] = {
+                "site": night.site, "night": name or None, "state": night.state, "taxon": taxon.taxon,
+                "group": taxon.group, "rank": taxon.rank, "analysed_h": night.analysed_h,
+            }  # fmt: skip
+            if night.state != FAILED or key in counts:
+                row |= counts.get(key, dict.fromkeys(COUNTS, 0))
+                row |= {f"{what}_per_h": row[what] / night.analysed_h for what in ("passes", "minutes")}
+            rows.append(row)
     return pd.DataFrame(rows, columns=ACTIVITY.names).astype(dict.fromkeys(COUNTS, "Int64"))
-
-
-def _unknown(night: Any, taxon: Any, name: str) -> dict[str, Any]:
-    return {
-        "site": night.site, "night": name or None, "state": night.state, "taxon": taxon.taxon, "group": taxon.group,
-        "rank": taxon.rank, "analysed_h": night.analysed_h,
-    }  # fmt: skip
 
 
 def fill_zeros(activity: pd.DataFrame, nights: pd.DataFrame) -> pd.DataFrame:

@@ -17,7 +17,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from batpam.activity.passes import ANY_BAT
+from batpam.activity.names import ANY_BAT, nodes_of
 from batpam.models.files import Taxon
 from batpam.tables import BANDS_HZ, NOISE_COLUMNS
 
@@ -33,7 +33,7 @@ STATES = {
 HUES = ("#332288", "#CC6677", "#44AA99", "#999933", "#AA4499", "#88CCEE", "#DDCC77", "#882255", "#117733")
 """Paul Tol's "muted" scheme, which people with any kind of colour blindness can tell apart."""
 
-UNKNOWN_COLOUR = "#767676"
+UNKNOWN_COLOUR, FAMILY_COLOUR = "#767676", "#5f7a99"
 GAP_COLOUR, FAILED_COLOUR, INK = "#c4c4c4", "#d55e00", "#1a1a1a"
 SCALE = [[0.0, "#e6f0f8"], [0.5, "#4b93c4"], [1.0, "#08306b"]]
 FONT = "system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif"
@@ -69,9 +69,9 @@ def states_of(passes: Any, analysed: Any, recorded: Any) -> np.ndarray:
 def taxon_styles(taxa: Sequence[Taxon], found: pd.DataFrame) -> pd.DataFrame:
     """Names, order and colour of everything that a pass can be assigned to.
 
-    A group of similar species has one hue and its species are shades of it. Both follow from the order of the model's
-    classes alone, so that a taxon has the same colour in every figure of every page. What is not named to species is
-    hatched.
+    A group of similar species has one hue and its species are shades of it; families are shades of blue grey. All follows
+    from the order of the model's classes alone, so that a taxon has the same colour in every figure of every page. What
+    is not named to species is hatched.
 
     Parameters
     ----------
@@ -84,21 +84,30 @@ def taxon_styles(taxa: Sequence[Taxon], found: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         Index ``taxon``; columns ``rank``, ``label`` (for a figure), ``english``, ``scientific``, ``note``, ``colour``
-        and ``pattern``. Species first, then groups, then bats of unknown species.
+        and ``pattern``. Species first, then groups, then families, then bats of unknown species.
     """
     groups: dict[str, list[Taxon]] = {}
     for taxon in taxa:
         groups.setdefault(taxon.group, []).append(taxon)
     hues = {group: HUES[number % len(HUES)] for number, group in enumerate(groups)}
+    nodes = nodes_of(taxa)
+    families = [node.name for node in nodes if node.rank == "family"]
     rows: dict[str, tuple[str, ...]] = {}
-    for taxon in taxa:
-        name, members = taxon.species, groups[taxon.group]
-        colour = _shade(hues[taxon.group], members.index(taxon), len(members))
-        rows[name] = ("species", taxon.english or name, taxon.english, name, "", colour, "")
-    for group, members in groups.items():
-        note = "not told apart: " + ", ".join(taxon.english or taxon.species for taxon in members)
-        rows.setdefault(group, ("group", f"{group} (group)", f"{group} group", "", note, hues[group], "/"))
-    bat, note = "Bat, not identified", "a bat, but neither species nor group is sure enough"
+    for node in nodes:
+        members = [taxa[number] for number in node.classes]
+        taxon, plain, name = members[0], node.name.removesuffix(f" ({node.rank})"), node.name
+        if node.rank == "species":
+            siblings = groups[taxon.group]
+            colour = _shade(hues[taxon.group], siblings.index(taxon), len(siblings))
+            rows[name] = ("species", taxon.english or name, taxon.english, name, "", colour, "")
+        elif node.rank == "group":
+            note = "not told apart: " + ", ".join(member.english or member.species for member in members)
+            rows[name] = ("group", f"{plain} (group)", f"{plain} group", "", note, hues[taxon.group], "/")
+        elif node.rank == "family":
+            note = "not told apart further"
+            colour = _shade(FAMILY_COLOUR, families.index(name), len(families))
+            rows[name] = ("family", f"{plain} (family)", f"{plain} family", "", note, colour, "\\")
+    bat, note = "Bat, not identified", "a bat, but no species, group or family is likely enough"
     rows[ANY_BAT] = ("order", bat, bat, ANY_BAT, note, UNKNOWN_COLOUR, "x")
     for name, rank in sorted(set(zip(found["taxon"], found["rank"], strict=True))):
         rows.setdefault(name, (rank, name, "", name, "not a class of this model", UNKNOWN_COLOUR, "."))

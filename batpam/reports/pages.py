@@ -22,7 +22,8 @@ from markupsafe import Markup
 from plotly.io.json import to_json_plotly
 from plotly.offline import get_plotlyjs
 
-from batpam.activity.summary import FAILED
+from batpam.activity.passes import BUZZ_CALLS, SOCIAL_CALLS
+from batpam.activity.summary import FAILED, PASS_COUNTS
 from batpam.files import write_text
 from batpam.models.files import ModelCard
 from batpam.recordings.health import REASONS as HEALTH_REASONS
@@ -47,6 +48,7 @@ FEW_CALLS = 5
 RANKS = {
     "species": "Species",
     "group": "Named to a group of similar species only",
+    "family": "Named to a family only",
     "order": "Bats that were not identified",
 }
 SCHEDULES = {
@@ -342,12 +344,14 @@ def _common(
         "stretches_more": max(len(excluded) - LISTED, 0),
         "undated": [row | {"passes": int(undated_passes.get(row["site"], 0))} for row in undated.to_dict("records")],
         "method": tables.origin | {"training": card.training.get("data", "simulated calls"), "classes": len(card.taxa)},
+        "buzz_calls": BUZZ_CALLS,
+        "social_calls": SOCIAL_CALLS,
         "plotlyjs": Markup(get_plotlyjs()),
     }
 
 
 def _taxa_rows(tables: _Tables, styles: pd.DataFrame) -> list[dict[str, Any]]:
-    """What was found of every taxon: one row each, species first, then groups, then bats of unknown species.
+    """What was found of every taxon: one row each, in the order of the styles.
 
     Nights, median and maximum are over dated nights that were analysed and on which the recorders had not failed, with those
     on which the taxon was not found; so is the rate, with undated ones. Sums are over everything.
@@ -364,7 +368,7 @@ def _taxa_rows(tables: _Tables, styles: pd.DataFrame) -> list[dict[str, Any]]:
         rows.append(
             {
                 **styles.loc[taxon].to_dict(),
-                **part[["calls", "passes", "minutes"]].sum().to_dict(),
+                **part[["calls", *PASS_COUNTS, "minutes"]].sum().to_dict(),
                 "sites": part.loc[part["passes"] > 0, "site"].nunique(),
                 "nights_present": (nightly > 0).sum(),
                 "nights_analysed": len(nightly),

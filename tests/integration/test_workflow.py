@@ -117,7 +117,8 @@ def test_a_new_recording_leads_to_its_shard_and_what_depends_on_it(survey):
 
 
 def test_a_changed_setting_reruns_what_depends_on_it(survey):
-    (survey / "config" / "config.yaml").write_text("title: Test survey\nactivity:\n  min_score: 0.45\n")
+    activity = "activity:\n  min_score: 0.45\n  thresholds: {Nnoc: 0.9, Pipistrellus high: 0.6}\n"
+    (survey / "config" / "config.yaml").write_text(f"title: Test survey\n{activity}")
     assert jobs(snakemake(survey)) == sorted(
         [
             f"{what} of {site}"
@@ -130,7 +131,7 @@ def test_a_changed_setting_reruns_what_depends_on_it(survey):
             "Writing the report of the survey",
         ]
     )
-    (survey / "config" / "config.yaml").write_text("title: Another title\nactivity:\n  min_score: 0.45\n")
+    (survey / "config" / "config.yaml").write_text(f"title: Another title\n{activity}")
     assert jobs(snakemake(survey)) == sorted(
         ["Writing the report of orchard", "Writing the report of riverside", "Writing the report of the survey"]
     )

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,11 @@ import pandas as pd
 import pytest
 from plotly.offline import get_plotlyjs
 
+from batpam.activity.passes import BUZZ_CALLS, SOCIAL_CALLS
 from batpam.errors import UserError
+from batpam.models.calibration import Calibration
 from batpam.models.files import ModelCard, Taxon
-from batpam.models.network import NetworkSettings
+from batpam.models.settings import NetworkSettings
 from batpam.reports.figures import taxon_styles
 from batpam.reports.pages import report_site, report_survey
 from batpam.scalograms.settings import ScalogramSettings
@@ -19,20 +22,34 @@ from batpam.tables import ACTIVITY, LEDGER, NIGHTS, PASSES, RECORDER_NIGHTS, pro
 
 PLOTLYJS = get_plotlyjs()
 TAXA = (
-    Taxon("Ppip", "Pipistrellus pipistrellus", "Common pipistrelle", "Pipistrellus high"),
-    Taxon("Ppyg", "Pipistrellus pygmaeus", "Soprano pipistrelle", "Pipistrellus high"),
-    Taxon("Nnoc", "Nyctalus noctula", "Common noctule", "Nyctaloid"),
-    Taxon("Mdau", "Myotis daubentonii", "Daubenton's bat", "Myotis"),
+    Taxon("Ppip", "Pipistrellus pipistrellus", "Common pipistrelle", "Pipistrellus high", "Vespertilionidae"),
+    Taxon("Ppyg", "Pipistrellus pygmaeus", "Soprano pipistrelle", "Pipistrellus high", "Vespertilionidae"),
+    Taxon("Nnoc", "Nyctalus noctula", "Common noctule", "Nyctaloid", "Vespertilionidae"),
+    Taxon("Mdau", "Myotis daubentonii", "Daubenton's bat", "Myotis", "Vespertilionidae"),
+    Taxon("Mnat", "Myotis nattereri", "Natterer's bat", "Myotis", "Vespertilionidae"),
+    Taxon("Rhip", "Rhinolophus hipposideros", "Lesser horseshoe bat", "Rhinolophus", "Rhinolophidae"),
 )
+RANKS = {name: (group, rank) for group, rank, name in (
+    *((t.group, "species", t.species) for t in TAXA), *((t.group, "group", t.group) for t in TAXA),
+    *((t.family, "family", t.family) for t in TAXA),
+)}  # fmt: skip
 CARD = ModelCard(
     "europe",
     TAXA,
     ScalogramSettings(),
-    NetworkSettings(classes=4),
+    NetworkSettings(classes=8),
+    Calibration(),
     {"data": "simulated calls and soundscapes only"},
     {},
 )
-SETTINGS = {"model": "europe", "min_score": 0.3, "min_species_score": 0.5, "gap": 1.0, "min_calls": 2}
+SETTINGS = {
+    "model": "europe",
+    "min_score": 0.3,
+    "min_taxon_score": 0.5,
+    "thresholds": {"Myotis": 0.8},
+    "gap": 1.0,
+    "min_calls": 2,
+}
 ORCHARD = Deployment("orchard", 51.5, -2.6, "Europe/London", "data/orchard")
 POND = Deployment("pond", 47.4, 8.5, "Europe/Zurich", "data/pond", recorder="A")
 
@@ -59,8 +76,7 @@ def night_row(site: str, night: str | None, analysed: float, excluded: float = 0
 def pass_row(
     site: str, night: str | None, start: str | None, taxon: str, path: str = "a.wav", **more: Any
 ) -> dict[str, Any]:
-    known = {t.species: (t.group, "species") for t in TAXA} | {t.group: (t.group, "group") for t in TAXA}
-    group, rank = known.get(taxon, (taxon, "order"))
+    group, rank = RANKS.get(taxon, (taxon, "order"))
     return {
         "site": site,
         "recorder": "1",
@@ -71,6 +87,9 @@ def pass_row(
         "start_utc": pd.Timestamp(start) if start else None,
         "duration_s": 1.0,
         "calls": 6,
+        "named_calls": 6,
+        "buzz_calls": 0,
+        "social_calls": 0,
         "files": 1,
         "mean_peak_hz": 46_000.0,
         "mean_score": 0.8,
@@ -125,6 +144,8 @@ def activity_rows(nights: Sequence[dict[str, Any]], passes: Sequence[dict[str, A
                         "state": night["state"],
                         "calls": sum(p["calls"] for p in found),
                         "passes": len(found),
+                        "passes_with_buzz": sum(p["buzz_calls"] >= BUZZ_CALLS for p in found),
+                        "passes_with_social": sum(p["social_calls"] >= SOCIAL_CALLS for p in found),
                         "minutes": len(found),
                         "files_with_taxon": len(found),
                         "analysed_h": night["analysed_h"],
@@ -249,6 +270,8 @@ def test_a_survey_page_tells_the_key_figures(valley: Survey) -> None:
     assert "5 bat passes were found, 3 of them named to 2 species automatically" in text
     assert "Passes are not individuals" in text
     assert "Pass 1 s gap, at least 2 calls" in text
+    assert "Score of a name at least 0.5 ( min_taxon_score ); Myotis 0.8" in text
+    assert "Scores are calibrated on simulated recordings: of calls with 0.8, eight in ten were right there" in text
     assert "no person has checked them" in text
     assert "simulated calls and soundscapes only" in text
     assert "Made by batpam" in text
@@ -402,12 +425,60 @@ def test_species_come_first_and_groups_are_marked(valley: Survey) -> None:
             "Common pipistrelle Pipistrellus pipistrellus 2 12",
             "Common noctule Nyctalus noctula 1 6",
             "Named to a group of similar species only",
-            "Myotis group not told apart: Daubenton's bat 1 6",
+            "Myotis group not told apart: Daubenton's bat, Natterer's bat 1 6",
             "Bats that were not identified",
             "Bat, not identified Chiroptera 1 6",
         )
     ]
     assert places == sorted(places)
+
+
+def test_bats_named_to_a_family_stand_between_groups_and_those_not_identified(tmp_path: Path) -> None:
+    nights = [night_row("orchard", "2024-06-01", 8.0)]
+    found = [
+        pass_row("orchard", "2024-06-01", f"2024-06-01T2{hour}:00:00Z", taxon)
+        for hour, taxon in enumerate(("Chiroptera", "Vespertilionidae", "Myotis", "Rhinolophus hipposideros"))
+    ]
+    survey = Survey(tmp_path, nights, found)
+    for page in (survey.survey_page(ORCHARD), survey.site_page()):
+        text = Page(page).text
+        places = [
+            text.index(words)
+            for words in (
+                "Lesser horseshoe bat Rhinolophus hipposideros",
+                "Myotis group not told apart",
+                "Named to a family only Vespertilionidae family not told apart further",
+                "Bats that were not identified",
+            )
+        ]
+        assert places == sorted(places)
+        look = figure(page, "nightly")["Vespertilionidae (family)"]["marker"]
+        others = [figure(page, "nightly")[name]["marker"] for name in ("Myotis (group)", "Bat, not identified")]
+        assert look["pattern"]["shape"] not in [other["pattern"]["shape"] for other in others]
+        assert look["color"] not in [other["color"] for other in others]
+
+
+def test_passes_with_buzzes_and_social_calls_are_told_with_what_they_mean(tmp_path: Path) -> None:
+    nights = [night_row("orchard", "2024-06-01", 8.0)]
+    kinds = ((3, 0), (20, 2), (2, 1), (0, 0))
+    found = [
+        pass_row(
+            "orchard", "2024-06-01", f"2024-06-01T2{hour}:00:00Z", "Nyctalus noctula", buzz_calls=buzz, social_calls=social
+        )
+        for hour, (buzz, social) in enumerate(kinds)
+    ]  # fmt: skip
+    found.append(pass_row("orchard", "2024-06-01", "2024-06-02T01:00:00Z", "Myotis"))
+    survey = Survey(tmp_path, nights, found)
+    text = Page(survey.survey_page(ORCHARD)).text
+    # passes, calls, with buzzes, with social calls
+    assert "Common noctule Nyctalus noctula 4 24 2 (0.50) 1 (0.25)" in text
+    assert "Natterer's bat 1 6 0 0 0.12" in text
+    for page in (text, Page(survey.site_page()).text):
+        assert (
+            "A buzz is an attempt at a capture, not a catch: of 137 attacks that were checked on video, 51.8 %" in page
+        )
+        assert "if at least 3 of its calls are of one, and social calls if at least 2 are" in page
+    assert "24 4 2 (0.50) 1 (0.25)" in Page(survey.site_page()).text
 
 
 def test_what_is_excluded_is_told_in_words(valley: Survey) -> None:
@@ -455,7 +526,7 @@ def test_everything_from_outside_is_escaped(tmp_path: Path) -> None:
     nights = [night_row(evil, "2024-06-01", 8.0), night_row(evil, None, 1.0)]
     passes = [pass_row(evil, "2024-06-01", "2024-06-01T21:00:00Z", evil, path=evil)]
     survey = Survey(tmp_path, nights, passes, [excluded_row(evil, evil, evil, evil)])
-    card = ModelCard(evil, (Taxon("X", evil, evil, evil),), CARD.scalogram, CARD.network, {"data": evil}, {})
+    card = replace(CARD, name=evil, taxa=(Taxon("X", evil, evil, evil, evil),), training={"data": evil})
     harmless = Survey(
         tmp_path / "harmless",
         [night_row("s", "2024-06-01", 8.0), night_row("s", None, 1.0)],
@@ -581,7 +652,9 @@ def test_a_taxon_has_one_colour_whatever_else_was_found(valley: Survey) -> None:
 
 def test_twenty_eight_species_have_twenty_eight_colours() -> None:
     sizes = (2, 3, 6, 9, 2, 1, 3, 1, 1)
-    taxa = [Taxon(f"{g}{n}", f"Genus{g} species{n}", "", f"G{g}") for g, size in enumerate(sizes) for n in range(size)]
+    taxa = [
+        Taxon(f"{g}{n}", f"Genus{g} species{n}", "", f"G{g}", "F") for g, size in enumerate(sizes) for n in range(size)
+    ]
     styles = taxon_styles(taxa, pd.DataFrame(columns=["taxon", "group", "rank"]))
     species = styles[styles["rank"] == "species"]
     assert len(species) == species["colour"].nunique() == 28

@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 from batpam.activity.passes import find_passes
-from batpam.activity.summary import activity, count_activity, gather
+from batpam.activity.summary import COUNTS, RATES, activity, count_activity, gather
+from batpam.models.calibration import Calibration
 from batpam.models.files import ModelCard, Taxon
-from batpam.models.network import NetworkSettings
+from batpam.models.settings import NetworkSettings
 from batpam.scalograms.settings import ScalogramSettings
 from batpam.sun import sun_times
 from batpam.survey import Deployment
@@ -33,15 +34,16 @@ ORCHARD = Deployment("orchard", 51.42, -2.41, "Europe/London", "/data/orchard")
 CARD = ModelCard(
     name="two species",
     taxa=(
-        Taxon("Ppip", "Pipistrellus pipistrellus", "Common pipistrelle", "Pipistrellus"),
-        Taxon("Nnoc", "Nyctalus noctula", "Noctule", "Nyctaloid"),
+        Taxon("Ppip", "Pipistrellus pipistrellus", "Common pipistrelle", "Pipistrellus", "Vespertilionidae"),
+        Taxon("Nnoc", "Nyctalus noctula", "Noctule", "Nyctaloid", "Vespertilionidae"),
     ),
     scalogram=ScalogramSettings(),
-    network=NetworkSettings(classes=2),
+    network=NetworkSettings(classes=4),
+    calibration=Calibration(),
     training={},
     metrics={},
 )
-RULE = {"min_score": 0.3, "min_species_score": 0.5, "gap": 1.0, "min_calls": 2}
+RULE = {"min_score": 0.3, "min_taxon_score": 0.5, "thresholds": {}, "gap": 1.0, "min_calls": 2}
 RATE = 250_000.0
 FIRST, SECOND, THIRD = "2024-06-01", "2024-06-02", "2024-06-03"
 
@@ -99,7 +101,14 @@ class Site:
         return recording
 
     def call(
-        self, recording: str, second: float, code: str = "Ppip", *, det_score: float = 0.9, sure: float = 1.0
+        self,
+        recording: str,
+        second: float,
+        code: str = "Ppip",
+        *,
+        det_score: float = 0.9,
+        sure: float = 1.0,
+        kind: str = "echolocation",
     ) -> None:
         (file,) = (row for row in self.recordings if row["recording"] == recording)
         begins = file["start_utc"]
@@ -108,7 +117,7 @@ class Site:
             | {
                 "start_s": second, "end_s": second + 0.005, "peak_hz": 45e3, "low_hz": 42e3, "high_hz": 80e3, "snr_db": 20.0,
                 "start_utc": None if begins is None else begins + pd.Timedelta(second, "s"),
-                "det_score": det_score, "species": "x", "class_score": sure,
+                "det_score": det_score, "species": "x", "class_score": sure, "call_type": kind,
             }
             | {f"score_{taxon.code}": sure if taxon.code == code else 0.0 for taxon in CARD.taxa}
         )  # fmt: skip
@@ -165,8 +174,8 @@ def test_counts_of_a_night(tmp_path: Path) -> None:
     row = _row(tables["activity"], taxon="Pipistrellus pipistrellus")
     assert row == {
         "site": "orchard", "night": FIRST, "state": "valid", "taxon": "Pipistrellus pipistrellus", "group": "Pipistrellus",
-        "rank": "species", "calls": 8, "passes": 3, "minutes": 3, "files_with_taxon": 2, "analysed_h": 0.5,
-        "passes_per_h": 6.0, "minutes_per_h": 6.0,
+        "rank": "species", "calls": 8, "passes": 3, "passes_with_buzz": 0, "passes_with_social": 0, "minutes": 3,
+        "files_with_taxon": 2, "analysed_h": 0.5, "passes_per_h": 6.0, "minutes_per_h": 6.0,
     }  # fmt: skip
     assert _row(tables["activity"], taxon="Nyctalus noctula")["passes"] == 1
     assert tables["passes"]["files"].tolist().count(2) == 1
@@ -192,6 +201,40 @@ def test_call_that_is_not_sure_counts_as_a_bat(tmp_path: Path) -> None:
     assert (row["rank"], row["calls"], row["passes"]) == ("order", 1, 0)
 
 
+def test_unclear_calls_of_a_pass_count_with_it(tmp_path: Path) -> None:
+    site = Site()
+    first, second = (site.file(f"2024-06-01T21:{minute}:00", FIRST, 0.25) for minute in ("00", "15"))
+    site.call(first, 899.5)
+    site.call(second, 0.2, sure=0.4)
+    site.call(second, 100, sure=0.4)  # alone
+    tables = site.run(tmp_path)
+    row = _row(tables["activity"], taxon="Pipistrellus pipistrellus")
+    assert [row[name] for name in ("calls", "passes", "minutes", "files_with_taxon")] == [2, 1, 2, 2]
+    assert _row(tables["activity"], taxon="Chiroptera")["calls"] == 1
+    assert tables["passes"][["calls", "named_calls"]].to_numpy().tolist() == [[2, 1]]
+
+
+def test_passes_with_buzzes_and_social_calls_are_counted(tmp_path: Path) -> None:
+    site = Site()
+    file = site.file("2024-06-01T21:00:00", FIRST, 1)
+    for second, kind, number in (
+        (10, "buzz", 2),
+        (20, "buzz", 3),
+        (30, "social", 1),
+        (40, "social", 2),
+        (50, "buzz", 9),
+    ):
+        site.calls(file, second, 2)
+        for place in range(number):
+            site.call(file, second + 0.5 + 0.01 * place, kind=kind)
+    site.file("2024-06-02T21:00:00", SECOND, 1)
+    tables = site.run(tmp_path)
+    assert tables["passes"]["buzz_calls"].tolist() == [2, 3, 0, 0, 9]
+    assert tables["passes"]["social_calls"].tolist() == [0, 0, 1, 2, 0]
+    counts = tables["activity"][["passes", "passes_with_buzz", "passes_with_social"]].to_numpy().tolist()
+    assert counts == [[5, 2, 1], [0, 0, 0]]
+
+
 def test_analysed_night_without_the_taxon_is_a_zero_and_a_failed_night_is_no_row(tmp_path: Path) -> None:
     site = Site()
     site.calls(site.file("2024-06-01T21:00:00", FIRST, 1), 10, 3)
@@ -201,7 +244,7 @@ def test_analysed_night_without_the_taxon_is_a_zero_and_a_failed_night_is_no_row
     tables = site.run(tmp_path)
     assert tables["activity"]["night"].tolist() == [FIRST, SECOND]
     zero = _row(tables["activity"], night=SECOND)
-    assert [zero[name] for name in ("calls", "passes", "minutes", "files_with_taxon", "passes_per_h")] == [0] * 5
+    assert [zero[name] for name in (*COUNTS, *RATES)] == [0] * 8
     assert zero["analysed_h"] == 2.0
     # the night that failed is told of, with no effort
     assert tables["nights"]["night"].tolist() == [FIRST, SECOND, THIRD, "2024-06-04"]
@@ -216,7 +259,7 @@ def test_what_was_not_found_by_a_recorder_that_failed_is_not_a_zero(tmp_path: Pa
     site.state(SECOND, "failed", "flat")
     tables = site.run(tmp_path)
     lost = _row(tables["activity"], night=SECOND, taxon="Nyctalus noctula")
-    assert [pd.isna(lost[name]) for name in ("calls", "passes", "minutes", "passes_per_h")] == [True] * 4
+    assert all(pd.isna(lost[name]) for name in (*COUNTS, *RATES))
     # what it did find was there
     assert _row(tables["activity"], night=SECOND, taxon="Pipistrellus pipistrellus")["passes"] == 1
     assert tables["nights"][["state", "reasons"]].to_numpy().tolist() == [["valid", ""], ["failed", "flat"]]
@@ -302,7 +345,7 @@ def test_minutes_are_those_of_the_clock() -> None:
     file = site.file("2024-06-01T21:00:30", FIRST, 1)
     for second in (0, 29.9, 30, 89.9, 3000):  # 21:00, 21:00, 21:01, 21:01, 21:50
         site.call(file, second)
-    named = pd.DataFrame(site.detections).assign(taxon="P", group="P", rank="species")
+    named = pd.DataFrame(site.detections).assign(taxon="P", group="P", rank="species", joined=False)
     nights = pd.DataFrame([{"site": "orchard", "night": FIRST, "state": "valid", "analysed_h": 1.0}])
     passes = find_passes(named.assign(start_utc=named["start_utc"].dt.as_unit("us")), gap=1.0, min_calls=2)
     row = _row(count_activity(passes, named, nights), night=FIRST)
