@@ -2,7 +2,8 @@
 
     python benchmarks/demo_truth.py [RESULTS]
 
-RESULTS is the folder of results, `results` if not given; run the demo survey first (`make run`).
+RESULTS is the folder of results, `results` if not given; run the demo survey first (`make run`). Passes of calls that were
+named to no more than a group, a family or "Chiroptera" stand in rows of their own, which the truth has none of.
 """
 
 import sys
@@ -13,12 +14,12 @@ import pandas as pd
 from batpam.simulate.survey import truth_passes
 from batpam.tables import DETECTIONS, concat_tables, read_origin, read_table
 
-AUDIBLE_DB = 15.0
-"""Simulated calls below this level over the noise in 1 kHz are not expected to be found."""
+AUDIBLE_DB = 10.0
+"""Simulated calls below this signal-to-noise ratio (``batpam.simulate.soundscapes.Heard.snr``) are not expected to be found."""
 
 
 def passes_by_species(results: Path) -> pd.DataFrame:
-    """Passes in the truth and passes found, per site and taxon."""
+    """Passes in the truth and passes found, per site and species or coarser taxon."""
     rule = read_origin(results / "activity" / "passes.parquet")
     truth = read_table(results / "demo" / "truth.parquet")
     wanted = truth_passes(truth, min_snr_db=AUDIBLE_DB, gap=rule["gap"], min_calls=rule["min_calls"])

@@ -5,6 +5,11 @@
 Speed: simulated recordings are screened and transformed, in turn. Simulated: passes of bats at levels from far below
 the noise to far above it, alone, with the song of a bush-cricket and with clicks, at several thresholds. Real: the
 labelled recordings in FOLDER, ../shared/recordings beside the repository if not given; skipped where it is absent.
+
+Levels of simulated calls are their peak (``Heard.level``) over the recorder's nominal self-noise in a band of 1 kHz, the
+same for every frequency and scene. They are not ``Heard.snr``, which is over the noise that is really there, in a band
+that grows with the frequency, less what a steep sweep loses in it: the gate is asked what it keeps of calls as loud as
+these, sweeps and all.
 """
 
 import argparse
@@ -27,9 +32,9 @@ from batpam.recordings.audio import open_recording, probe
 from batpam.scalograms.settings import ScalogramSettings, hop_grid
 from batpam.scalograms.transform import read_power
 from batpam.segments.gate import CHUNK_S, chunks, screen_recordings, to_segments
-from batpam.simulate import soundscapes
+from batpam.simulate import confusers, soundscapes
 from batpam.simulate.calls import call_sequence, species_names
-from batpam.simulate.soundscapes import Flight, Heard, hear_call, insect_songs
+from batpam.simulate.soundscapes import Flight, Heard, hear_call
 from batpam.simulate.survey import write_wav
 
 SETTINGS = ScalogramSettings()
@@ -109,10 +114,15 @@ def add_pass(samples: np.ndarray, code: str, begins: float, level: float, rng: n
     calls = [replace(call, start=begins + call.start) for call in call_sequence(code, PASS_S, rng)]
     rehearsal = np.zeros_like(samples)
     tried = [hear_call(rehearsal, call, flight, RECORDER, rng, echoes=0) for call in calls]
-    offset = level - np.median([heard.snr for heard in tried if heard] or [level])
+    offset = level - np.median([over_nominal(heard) for heard in tried if heard] or [level])
     louder = (replace(call, level=call.level + offset) for call in calls)
     heard = [hear_call(samples, call, flight, RECORDER, rng, echoes=0.5) for call in louder]
     return [one for one in heard if one]
+
+
+def over_nominal(heard: Heard) -> float:
+    """Level of a call over the nominal self-noise in a band of 1 kHz, dB."""
+    return heard.level - FLOOR
 
 
 def plain(samples: np.ndarray, seed: int) -> None:
@@ -122,14 +132,14 @@ def plain(samples: np.ndarray, seed: int) -> None:
 def add_song(samples: np.ndarray, seed: int) -> None:
     """One bush-cricket, its pulses peaking 20 to 50 dB over the self-noise in 1 kHz: from hardly audible to near."""
     rng = np.random.default_rng([12, seed])
-    species = str(rng.choice(insect_songs()["species"]))
-    soundscapes.add_insect(samples, species, FLOOR + rng.uniform(20, 50), RECORDER, rng)
+    species = str(rng.choice(confusers.insect_songs()["species"]))
+    confusers.add_insect(samples, species, FLOOR + rng.uniform(20, 50), RECORDER, rng)
 
 
 def add_clicks(samples: np.ndarray, seed: int) -> None:
     """A click every 1 to 10 s, 10 to 30 dB over the self-noise."""
     rng = np.random.default_rng([13, seed])
-    soundscapes.add_clicks(samples, rng.uniform(0.1, 1), FLOOR + rng.uniform(10, 30), RATE, rng)
+    confusers.add_clicks(samples, rng.uniform(0.1, 1), FLOOR + rng.uniform(10, 30), RATE, rng)
 
 
 SCENES: dict[str, Callable[[np.ndarray, int], None]] = {
@@ -200,17 +210,17 @@ def screen_simulated(seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Make a recording and screen it in every scene; calls and time as of :func:`measure`."""
     quiet, truth = simulate(seed)
     events = np.array([(heard.start, heard.end) for _, heard in truth]).reshape(-1, 2)
-    snr = np.array([heard.snr for _, heard in truth])
+    level = np.array([over_nominal(heard) for _, heard in truth])
     calls, times = [], []
     with TemporaryDirectory() as folder:
         for scene, add in SCENES.items():
             samples = quiet.copy()
             add(samples, seed)
             row = write(Path(folder), "recording", samples)
-            kept, rest = measure(row, events, snr >= AUDIBLE_DB, scene=scene)
+            kept, rest = measure(row, events, level >= AUDIBLE_DB, scene=scene)
             calls, times = calls + kept, times + rest
     table = pd.DataFrame(calls)
-    table["snr"] = snr[table["event"]]
+    table["level_db"] = level[table["event"]]
     table["species"] = np.array([species_names()[code] for code, _ in truth])[table["event"]]
     return table, pd.DataFrame(times)
 
@@ -228,7 +238,7 @@ def simulated(recordings: int, cores: int) -> None:
     with get_context("spawn").Pool(cores) as pool:
         parts = pool.map(screen_simulated, range(recordings), chunksize=1)
     calls, times = (pd.concat(tables) for tables in zip(*parts, strict=True))
-    calls["level"] = pd.cut(calls["snr"], EDGES, labels=BINS, right=False)
+    calls["level"] = pd.cut(calls["level_db"], EDGES, labels=BINS, right=False)
     seconds = times["rest"].sum() / (len(SCENES) * len(THRESHOLDS) * 2)
     print(f"Simulated: {recordings} recordings of {RECORDING_S:g} s, {seconds:.0f} s of silence in them.")
     low, high = noise_over_nominal()
@@ -283,7 +293,7 @@ def real(folder: Path) -> None:
     if not (folder / "labels.csv").is_file():
         print(f"Real recordings: skipped, there is no labels.csv in {folder}")
         return
-    others = {*insect_songs()["species"], "noise"}
+    others = {*confusers.insect_songs()["species"], "noise"}
     kept, times, files = [], [], []
     for name, kind, row, events in labelled_rows(folder):
         names = {"set": name, "labels": kind}

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from batpam.simulate import soundscapes
+from batpam.simulate import confusers, soundscapes
 from batpam.simulate.calls import call_sequence
 from batpam.simulate.soundscapes import Flight, Recorder, hear_call
 from batpam.simulate.survey import write_wav
@@ -55,9 +55,9 @@ def _make_file(site: Path, number: int) -> None:
     samples = np.zeros(FILE_S * RATE)
     floor = RECORDER.noise - RECORDER.full_scale + 30
     if rng.random() < 0.25:
-        soundscapes.add_insect(samples, "Pholidoptera griseoaptera", floor + rng.uniform(5, 20), RECORDER, rng)
+        confusers.add_insect(samples, "Pholidoptera griseoaptera", floor + rng.uniform(5, 20), RECORDER, rng)
     if rng.random() < 0.1:
-        soundscapes.add_clicks(samples, rng.uniform(0.1, 1), floor + rng.uniform(10, 30), RATE, rng)
+        confusers.add_clicks(samples, rng.uniform(0.1, 1), floor + rng.uniform(10, 30), RATE, rng)
     for _ in range(rng.poisson(SHARE_WITH_BATS * FILE_S / PASS_S)):
         begins = rng.uniform(0, FILE_S - PASS_S)
         flight = Flight(

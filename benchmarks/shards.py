@@ -29,18 +29,19 @@ import soundfile
 from isal import isal_zlib
 from night import BATS, RATE, RECORDER
 
+from batpam.models.calibration import Calibration
 from batpam.models.files import load_model, shipped_model
-from batpam.models.settings import TIME_STRIDE
+from batpam.models.settings import GRID_HOPS, TIME_STRIDE
 from batpam.scalograms.settings import ScalogramSettings, hop_grid
 from batpam.scalograms.shards import CHUNK_ROWS, PIECE_ROWS, from_bytes, scalogram, to_bytes
 from batpam.scalograms.transform import wavelet_power
-from batpam.simulate import soundscapes
+from batpam.simulate import confusers, soundscapes
 from batpam.simulate.calls import call_sequence
 from batpam.simulate.soundscapes import Flight, hear_call
-from batpam.tables import MANIFEST, SEGMENTS, write_table
+from batpam.tables import MANIFEST, NO_BAT, SEGMENTS, write_table
 
 if TYPE_CHECKING:
-    from batpam.models.network import CallNetwork
+    from batpam.models.network import CallNetwork, Prediction
 
 SETTINGS = ScalogramSettings()
 ROWS = PIECE_ROWS["cpu"]
@@ -52,8 +53,8 @@ read as batpam reads it. h5py: reading by h5py with no plugin in the process, 'n
 read over the transform, round by round."""
 
 NETWORK_COLUMNS = """\
-Probabilities at the cells of the calls found in the power as computed, float32. call: of there being a call. class:
-of what was then the best class. relabelled: calls whose best class is another. gone, new: calls with no other in the
+Probabilities at the cells of the calls found in the power as computed, float32. call: of a call of a bat. class: of
+what was then the best species. relabelled: calls whose best species is another. gone, new: calls with no other in the
 same cell or one next to it."""
 
 STAGE_COLUMNS = """\
@@ -71,7 +72,7 @@ def simulate(seconds: int) -> np.ndarray:
     samples = np.zeros(seconds * RATE)
     floor = RECORDER.noise - RECORDER.full_scale + 30
     cricket = samples[len(samples) // 2 : len(samples) * 3 // 4]  # a view: it sings into the recording
-    soundscapes.add_insect(cricket, "Pholidoptera griseoaptera", floor + 15, RECORDER, rng)
+    confusers.add_insect(cricket, "Pholidoptera griseoaptera", floor + 15, RECORDER, rng)
     stay = min(4.0, seconds / len(BATS))
     for number, bat in enumerate(BATS):
         begins = number * seconds / len(BATS)
@@ -301,9 +302,9 @@ class Found:
     row, frame
         The cells that they are in, shape (n,).
     call
-        Probability of a call in every cell, shape (rows, frames).
+        Probability of a bat call in every cell, shape (rows, frames).
     classes
-        Probability of every class in every cell, shape (classes, rows, frames).
+        Probability of every species in every cell, which sum to ``call``, shape (species, rows, frames).
     """
 
     row: np.ndarray
@@ -312,7 +313,18 @@ class Found:
     classes: np.ndarray
 
 
-def find(network: "CallNetwork", power: np.ndarray) -> list[Found]:
+def probabilities(prediction: "Prediction", calibration: Calibration) -> tuple[np.ndarray, np.ndarray]:
+    """Of a bat call and of every species in every cell, as detection gives them where it finds a call."""
+    import torch  # not in the processes whose memory is measured
+
+    raw = torch.sigmoid(prediction.call[0]).numpy()
+    species = torch.softmax(prediction.classes[0] / calibration.temperature, 0).numpy()[: -len(NO_BAT)]
+    bat = species.sum(axis=0)
+    call = calibration.probability(raw * bat)
+    return call, species * (call / bat)
+
+
+def find(network: "CallNetwork", calibration: Calibration, power: np.ndarray) -> list[Found]:
     """Calls of every window, as detection finds them."""
     import torch  # not in the processes whose memory is measured
 
@@ -321,15 +333,14 @@ def find(network: "CallNetwork", power: np.ndarray) -> list[Found]:
 
     found = []
     for first, last, low, high in windows(0, len(power), network.settings.reach):
-        padded = np.pad(power[low:high], ((0, (low - high) % TIME_STRIDE), (0, 0)), mode="edge")
+        padded = np.pad(power[low:high], ((0, (low - high) % GRID_HOPS), (0, 0)), mode="edge")
         with torch.inference_mode():
             prediction = network(torch.from_numpy(padded).unsqueeze(0))
-            call, classes = torch.sigmoid(prediction.call[0]), torch.softmax(prediction.species[0], 0)
-        calls = decode(prediction, MIN_SCORE)[0]
+        calls = decode(prediction, MIN_SCORE, calibration)[0]
         centre = calls.centre * TIME_STRIDE + low
         calls = calls[(centre >= first) & (centre < last)]
         cells = (calls.row - 0.5).astype(int), (calls.centre - 0.5).astype(int)
-        found.append(Found(*cells, call.numpy(), classes.numpy()))
+        found.append(Found(*cells, *probabilities(prediction, calibration)))
     return found
 
 
@@ -368,11 +379,12 @@ def network_table(seconds: int) -> None:
     power = wavelet_power(as_float(simulate(seconds)), RATE, SETTINGS)
     from batpam.models.network import ready_to_predict
 
-    network = ready_to_predict(load_model(shipped_model())[0])
-    reference = find(network, power)
+    network, card = load_model(shipped_model())
+    network = ready_to_predict(network)
+    reference = find(network, card.calibration, power)
     rows = []
     for name, (stored, lowest) in stored_powers(power).items():
-        found = losses(reference, find(network, stored))
+        found = losses(reference, find(network, card.calibration, stored))
         rows.append({"power": name, "lowest, dB": lowest, "clipped, %": 100 * (power < lowest).mean(), **found})
     print(f"What coding loses, {seconds} s of audio, calls of score {MIN_SCORE:g} and above\n\n{NETWORK_COLUMNS}")
     print(f"Power, dB re full scale: median {np.median(power):.1f}, {power.min():.1f} to {power.max():.1f}\n")
@@ -383,7 +395,7 @@ def network_table(seconds: int) -> None:
 # The stage
 
 
-def write_recording(folder: Path, minutes: int, minute: np.ndarray) -> None:
+def write_recording(folder: Path, minutes: int, minute: np.ndarray, settings: ScalogramSettings = SETTINGS) -> None:
     """Write a recording that is the same minute again and again, its manifest, and one segment that is all of it."""
     with soundfile.SoundFile(folder / "audio.wav", "w", RATE, 1, "PCM_16") as file:
         for _ in range(minutes):
@@ -394,9 +406,9 @@ def write_recording(folder: Path, minutes: int, minute: np.ndarray) -> None:
         "samples": samples, "readable_samples": samples,
     }  # fmt: skip
     write_table([row], MANIFEST, folder / "manifest.parquet", {})
-    hops = int(samples / hop_grid(RATE, SETTINGS.hop))
+    hops = int(samples / hop_grid(RATE, settings.hop))
     segment = {
-        "recording": row["recording"], "first_hop": 0, "last_hop": hops, "start_s": 0.0, "end_s": hops * SETTINGS.hop,
+        "recording": row["recording"], "first_hop": 0, "last_hop": hops, "start_s": 0.0, "end_s": hops * settings.hop,
         "read_samples": samples,
     }  # fmt: skip
     write_table([segment], SEGMENTS, folder / "segments.parquet", {})
