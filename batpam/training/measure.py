@@ -112,10 +112,8 @@ def calibrate(network: CallNetwork, examples: Examples, species: int, settings: 
         return warm
     rising = IsotonicRegression(y_min=0.001, y_max=0.999, out_of_bounds="clip")
     rising.fit(told["score"].to_numpy(float), told["bat"].to_numpy(float))
-    # 40 points, between them straight lines that always rise a little, so that scores keep their order
-    points = np.unique(
-        np.concatenate([[0.0], np.quantile(told["score"].to_numpy(float), np.linspace(0, 1, 39)), [1.0]])
-    )
+    # points between which straight lines are drawn; they always rise a little, so that scores keep their order
+    points = np.unique(np.concatenate([np.linspace(0, 1, 51), np.linspace(0, 0.1, 21)]))
     values = np.maximum.accumulate(rising.predict(points)) + 1e-6 * np.arange(len(points))
     values[0] = 0.0
     return Calibration(temperature, tuple(points.round(6).tolist()), tuple(np.minimum(values, 1.0).round(7).tolist()))

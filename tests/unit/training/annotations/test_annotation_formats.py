@@ -557,7 +557,7 @@ class TestRecordings:
 
 def test_examples_of_the_documentation(repository: Path, tmp_path: Path) -> None:
     text = (repository / "docs" / "annotations.md").read_text(encoding="utf-8")
-    examples = [block.partition("\n")[2] for block in text.split("```")[1::2] if not block.startswith("python")]
+    examples = [block.partition("\n")[2] for block in text.split("```")[1::2] if not block.startswith(("python", "sh"))]
     formats = ["raven", "audacity", "batdetect2", "kaleidoscope", "vigie-chiro", "csv"]
     for name, example in zip(formats, examples, strict=True):
         for form in (name, "auto"):
