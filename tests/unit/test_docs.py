@@ -295,7 +295,9 @@ def test_the_settings_in_a_card_are_documented(dictionary: Page) -> None:
     }.items():  # fmt: skip
         named = [key.removeprefix(f"{section}.") for key in documented if key.startswith(f"{section}.")]
         assert sorted(named) == sorted(field.name for field in fields(kind))
-    assert {f"training.{key}" for key in TrainingSettings.model_fields.keys() - {"scalogram", "width", "context_width"}} <= set(documented)
+    assert {
+        f"training.{key}" for key in TrainingSettings.model_fields.keys() - {"scalogram", "width", "context_width"}
+    } <= set(documented)
 
 
 def test_the_card_of_a_model_is_documented(dictionary: Page) -> None:
