@@ -58,7 +58,7 @@ def cards(tmp_path_factory, wav_bytes):
     (stereo / "20240601_220000.wav").write_bytes(wav_bytes(np.stack([bats[4], bats[5]], axis=1), RATE))
     triggered = cards / "triggered"
     triggered.mkdir()
-    (triggered / "20240601_220000T.WAV").write_bytes(wav_bytes(_triggered(bats[0]), RATE))
+    (triggered / "20240601_220000T.WAV").write_bytes(wav_bytes(_triggered(bats[2]), RATE))
     (folder / "config").mkdir()
     (folder / "config/config.yaml").write_text("title: Cards\n")
     header = "site\tlatitude\tlongitude\ttimezone\trecordings\trecorder\tchannel\tschedule"
@@ -144,7 +144,7 @@ def test_a_triggered_recording_has_its_true_length_and_its_calls_their_true_time
     recordings = pd.read_parquet(cards / "results/index/recordings.parquet")
     row = recordings[recordings["site"] == "yew"].iloc[0]
     assert row["untriggered_s"] == pytest.approx(10, abs=0.01)
-    plain = recordings[recordings["path"] == "cards/oak/20240601_210000.wav"].iloc[0]
+    plain = recordings[recordings["path"] == "cards/oak/20240601_210200.wav"].iloc[0]
     assert row["duration_s"] == pytest.approx(plain["duration_s"] + 10, abs=0.01)
     calls = {
         of["path"]: pd.read_parquet(cards / f"results/detections/{of['shard']}.parquet").query("path == @of['path']")
