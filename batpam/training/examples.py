@@ -13,6 +13,7 @@ from batpam.scalograms.transform import FLOOR_DB, wavelet_power
 from batpam.simulate import confusers
 from batpam.simulate.calls import call_sequence, species_names
 from batpam.simulate.soundscapes import (
+    BAND,
     COLOUR_HZ,
     FOLDED_SNR,
     Flight,
@@ -219,4 +220,4 @@ def _level_at(samples: np.ndarray, rate: float, frequency: float) -> float:
     """Level of noise around a frequency (Hz) as :func:`noise_level` gives it, by the median over time."""
     f, density = scipy.signal.welch(samples, rate, nperseg=min(1024, len(samples)), average="median")
     power = float(np.interp(frequency, f, density))
-    return float(10 * np.log10(max(power, 1e-20) * 0.05 * frequency) + 3.0)
+    return float(10 * np.log10(max(power, 1e-20) * BAND * frequency) + 3.0)

@@ -134,7 +134,8 @@ def measure(
     calls = calls.assign(found=found)
     hit, chosen = calls[found & (calls["node"] < len(taxa))], best[found & (calls["node"] < len(taxa)).to_numpy()]
     if not len(hit):
-        return {"windows": len(examples), "calls": len(calls), "recall": 0.0, "precision": 0.0, "species_right": 0.0}
+        nothing = {"windows": len(examples), "calls": len(calls), "species_right": None}
+        return nothing | {"recall": _share(found), "precision": _share(told["bat"])}
     classes = np.stack(chosen["classes"].to_list())[:, : len(taxa)]
     guess, true = classes.argmax(1), hit["node"].to_numpy()
     group = np.array([taxon.group for taxon in taxa])

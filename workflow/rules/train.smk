@@ -3,12 +3,12 @@ rule train_model:
     input:
         config="config/training.yaml",
     output:
-        weights="results/models/{model}.safetensors",
-        card="results/models/{model}.json",
+        weights="results/models/europe.safetensors",
+        card="results/models/europe.json",
     log:
-        "logs/train_model/{model}.log",
+        "logs/train_model/europe.log",
     benchmark:
-        "benchmarks/train_model/{model}.tsv"
+        "benchmarks/train_model/europe.tsv"
     conda:
         "../../envs/batpam.yaml"
     threads: 2
@@ -19,7 +19,7 @@ rule train_model:
     params:
         version=STAGE_VERSIONS["train"],
     message:
-        "Training the model {wildcards.model}"
+        "Training the model europe"
     shell:
         "batpam train"
         " --config {input.config:q}"

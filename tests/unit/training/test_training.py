@@ -107,12 +107,16 @@ def test_a_network_that_repeats_the_targets_finds_the_calls(examples):
                 continue
             if not 0.005 < (event["start"] + event["end"]) / 2 < WINDOW - 0.005:
                 continue
+            bats = examples.events[i][examples.events[i]["node"] < len(CODES)]
+            louder = bats[bats["snr"] > event["snr"]]
+            if ((louder["start"] < event["end"]) & (louder["end"] > event["start"])).any():
+                continue  # of two bats in one cell the louder one counts
             near = (abs(calls.start * FRAME - event["start"]) < 0.003) & (abs(calls.end * FRAME - event["end"]) < 0.003)
             near &= (calls.classes.argmax(axis=1) == event["node"]) & (calls.call_type == event["call_type"])
             total += 1
             again += near.any()
     assert total > 20
-    assert again >= 0.9 * total  # calls of two bats in one cell become one
+    assert again >= 0.95 * total  # all scores are the same here, so the fainter of two may be the one that is kept
 
 
 def test_loss_is_least_for_the_targets_and_ignores_what_has_no_weight(examples):
