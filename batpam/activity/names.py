@@ -9,10 +9,7 @@ import pandas as pd
 
 from batpam.errors import UserError
 from batpam.models.files import Taxon
-from batpam.models.taxonomy import ANY_BAT
-
-RANKS = ("species", "group", "family", "order")
-"""From what says most to what says least."""
+from batpam.models.taxonomy import ANY_BAT, RANKS
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from batpam.activity.names import RANKS, Node, names_at, nodes_of
+from batpam.activity.names import Node, names_at, nodes_of
 from batpam.models.files import Taxon
+from batpam.models.taxonomy import RANKS
 from batpam.tables import PASSES
 
 BUZZ_CALLS = 3

@@ -9,6 +9,9 @@ from batpam.tables import NO_BAT
 
 ANY_BAT = "Chiroptera"
 
+RANKS = ("species", "group", "family", "order")
+"""From what says most to what says least; of the order there is no more than :data:`ANY_BAT`."""
+
 
 def nodes(taxa: Sequence[Taxon]) -> dict[str, tuple[int, ...]]:
     """Classes below every node, by name: species first, then insect and noise, groups, families and any bat.
@@ -25,7 +28,7 @@ def nodes(taxa: Sequence[Taxon]) -> dict[str, tuple[int, ...]]:
     """
     tree: dict[str, tuple[int, ...]] = {taxon.species: (i,) for i, taxon in enumerate(taxa)}
     tree |= {name: (len(taxa) + i,) for i, name in enumerate(NO_BAT)}
-    for rank in ("group", "family"):
+    for rank in RANKS[1:-1]:
         below: dict[str, list[int]] = {}
         for i, taxon in enumerate(taxa):
             below.setdefault(getattr(taxon, rank), []).append(i)

@@ -17,8 +17,9 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from batpam.activity.names import ANY_BAT, nodes_of
+from batpam.activity.names import nodes_of
 from batpam.models.files import Taxon
+from batpam.models.taxonomy import ANY_BAT
 from batpam.tables import BANDS_HZ, NOISE_COLUMNS
 
 GAP, FAILED, ZERO, BATS = "gap", "failed", "zero", "bats"

@@ -18,11 +18,12 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from batpam import tables
-from batpam.activity.names import RANKS, needed_scores, nodes_of
+from batpam.activity.names import needed_scores, nodes_of
 from batpam.config import Config, check_config, known_keys
 from batpam.models.calibration import Calibration
 from batpam.models.files import Taxon, read_taxa
 from batpam.models.settings import NetworkSettings
+from batpam.models.taxonomy import RANKS
 from batpam.recordings.health import REASONS as HEALTH_REASONS
 from batpam.recordings.index import index
 from batpam.recordings.ledger import REASONS

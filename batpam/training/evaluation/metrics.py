@@ -14,9 +14,7 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 from batpam.models.files import Taxon
-from batpam.models.taxonomy import ANY_BAT
-
-RANKS = ("species", "group", "family", "order")
+from batpam.models.taxonomy import ANY_BAT, RANKS
 
 FLOOR = 0.02
 """Scores below this claim nothing: tables of detections end here."""

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batpam.activity.names import ANY_BAT, RANKS, name_calls, needed_scores, nodes_of
+from batpam.activity.names import name_calls, needed_scores, nodes_of
 from batpam.errors import UserError
 from batpam.models.files import Taxon
+from batpam.models.taxonomy import ANY_BAT, RANKS
 
 VESPERS, BENT_WINGS, FREE_TAILS = "Vespertilionidae", "Miniopteridae", "Molossidae"
 TAXA = (

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batpam.activity.names import ANY_BAT, RANKS, nodes_of
+from batpam.activity.names import nodes_of
 from batpam.activity.passes import find_passes, join_calls
 from batpam.models.files import Taxon
+from batpam.models.taxonomy import ANY_BAT, RANKS
 from batpam.tables import PASSES
 
 EVENING = pd.Timestamp("2024-06-01T21:00:00Z")
