@@ -271,7 +271,7 @@ def test_a_survey_page_tells_the_key_figures(valley: Survey) -> None:
     assert "Passes are not individuals" in text
     assert "Pass 1 s gap, at least 2 calls" in text
     assert "Score of a name at least 0.5 ( min_taxon_score ); Myotis 0.8" in text
-    assert "Scores are calibrated on simulated recordings: of calls with 0.8, eight in ten were right there" in text
+    assert "of calls with 0.8, eight in ten were right there" in text
     assert "no person has checked them" in text
     assert "simulated calls and soundscapes only" in text
     assert "Made by batpam" in text

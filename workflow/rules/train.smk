@@ -2,6 +2,7 @@
 rule train_model:
     input:
         config="config/training.yaml",
+        taxa="config/taxa/europe.tsv",
     output:
         weights="results/models/europe.safetensors",
         card="results/models/europe.json",
