@@ -430,9 +430,8 @@ def detect_recordings(annotations: "Annotations", network: "CallNetwork", card: 
     """Calls of all recordings, as :func:`batpam.detection.files.detect_files` finds them, by the variant's transform."""
     import torch
 
-    from batpam.detection.detect import find_calls, measure_calls, windows
+    from batpam.detection.detect import calls_of, windows
     from batpam.models.network import ready_to_predict
-    from batpam.models.settings import TIME_STRIDE
     from batpam.recordings.audio import AudioError, open_recording, probe
 
     network, settings, parts = ready_to_predict(network), card.scalogram, []
@@ -444,15 +443,15 @@ def detect_recordings(annotations: "Annotations", network: "CallNetwork", card: 
                 rate = info.rate * float(row.time_expansion)
                 hops = math.ceil(info.readable / rate / settings.hop)
                 with open_recording(Path(row.recording), int(row.channel) + 1, info.readable) as recording:
-                    for first, last, low, high in windows(0, hops, network.settings.reach):
-                        power = from_bytes(to_bytes(power_of(recording.read, rate, low, high, settings)))
-                        calls = find_calls(
-                            network, power, card, min_score=MIN_SCORE, allowed=None, device=torch.device("cpu")
-                        )
-                        centre = calls.centre * TIME_STRIDE + low
-                        calls = calls[(centre >= first) & (centre < last)]
-                        columns = measure_calls(calls, power, low, rate, card)
-                        parts.append(pd.DataFrame(columns).assign(recording=row.recording))
+                    stretch = (
+                        (from_bytes(to_bytes(power_of(recording.read, rate, low, high, settings))), first, last, low)
+                        for first, last, low, high in windows(0, hops, network.settings.reach)
+                    )
+                    calls = calls_of(
+                        stretch, network, card, first_hop=0, rate=rate, min_score=MIN_SCORE, allowed=None,
+                        device=torch.device("cpu"),
+                    )  # fmt: skip
+                    parts.append(calls.assign(recording=row.recording))
             except AudioError as error:
                 print(f"{row.recording}: {error}; it takes no part", file=sys.stderr)
             progress.at(number)

@@ -6,7 +6,7 @@ centre lies. So a call is found once, and what is said of it does not depend on 
 
 import ctypes
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,11 @@ from batpam.errors import UserError
 from batpam.models.decode import DecodedCalls, decode
 from batpam.models.files import ModelCard, allowed_species, check_model, load_model, model_hash
 from batpam.models.network import CallNetwork, ready_to_predict
+from batpam.models.sequence import name_in_sequence
 from batpam.models.settings import CALL_TYPES, GRID_HOPS, TIME_STRIDE, VOICE_STRIDE
 from batpam.parallel import in_order
 from batpam.progress import Progress
+from batpam.scalograms.settings import ScalogramSettings
 from batpam.scalograms.shards import Segment, Shard
 from batpam.tables import NO_BAT, detections_schema, provenance, read_table, stream_table
 
@@ -162,23 +164,80 @@ def _calls_of(
     device: torch.device,
 ) -> pd.DataFrame:
     """Calls of some segments, a table of the detections' schema; times in s from the start of the recording."""
-    found: list[dict[str, np.ndarray]] = []
-    for place, segment in enumerate(group):
-        for first, last, low, high in windows(segment.first_hop, segment.hops, network.settings.reach):
-            power = shard.power(segment, low, high)
-            calls = find_calls(network, power, card, min_score=min_score, allowed=allowed, device=device)
-            centre = calls.centre * TIME_STRIDE + low
-            calls = calls[(centre >= first) & (centre < last)]
-            columns = measure_calls(calls, power, segment.first_hop + low, segment.rate, card)
-            found.append({"number": np.full(len(calls), place), **columns})
-    joined = {name: np.concatenate([part[name] for part in found]) for name in found[0]}
-    number = joined.pop("number")
-    order = np.lexsort((joined["start_s"], number))
-    table = pd.DataFrame({name: values[order] for name, values in joined.items()})
-    of = recordings.loc[[group[i].recording for i in number[order]]].reset_index()
+    tables = []
+    for segment in group:
+        stretch = (
+            (shard.power(segment, low, high), first, last, low)
+            for first, last, low, high in windows(segment.first_hop, segment.hops, network.settings.reach)
+        )
+        tables.append(
+            calls_of(
+                stretch, network, card, first_hop=segment.first_hop, rate=segment.rate, min_score=min_score,
+                allowed=allowed, device=device,
+            )
+        )  # fmt: skip
+    number = np.repeat(np.arange(len(group)), [len(table) for table in tables])
+    table = pd.concat(tables, ignore_index=True)
+    of = recordings.loc[[group[i].recording for i in number]].reset_index()
     after = np.rint(table["start_s"] * 1e6).astype("timedelta64[us]")
     about = of[["site", "recorder", "night", "recording", "path"]].assign(start_utc=of["start_utc"] + after)
     return pd.concat([about, table], axis=1)[detections_schema([taxon.code for taxon in card.taxa]).names]
+
+
+def calls_of(
+    stretch: Iterable[tuple[np.ndarray, int, int, int]],
+    network: CallNetwork,
+    card: ModelCard,
+    *,
+    first_hop: int,
+    rate: float,
+    min_score: float,
+    allowed: list[bool] | None,
+    device: torch.device,
+) -> pd.DataFrame:
+    """Calls of a stretch of recording, named together.
+
+    Parameters
+    ----------
+    stretch
+        Windows (:func:`windows`): power, shape (hops, voices), dB re full scale; the hops of the stretch at which the core
+        begins and ends, and the power begins.
+    first_hop
+        Of the recording, at which the stretch begins.
+    rate
+        Real sample rate, Hz.
+
+    Returns
+    -------
+    DataFrame
+        In order of time: the columns of the schema DETECTIONS from ``start_s`` on, with ``score_CODE``; times in s from the
+        start of the recording.
+    """
+    parts = []
+    for power, first, last, low in stretch:
+        calls = find_calls(network, power, card, min_score=min_score, allowed=allowed, device=device)
+        centre = calls.centre * TIME_STRIDE + low
+        core = (centre >= first) & (centre < last)
+        calls = calls[core]
+        measured = measure_calls(calls, power, first_hop + low, rate, card.scalogram)
+        own = {"centre": centre[core], "score": calls.score, "classes": calls.classes, "call_type": calls.call_type}
+        parts.append(measured | own)
+    found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    centre, score, classes, call_type = (found.pop(name) for name in ("centre", "score", "classes", "call_type"))
+    classes = name_in_sequence(classes, score, call_type, centre * card.scalogram.hop, card.calibration)
+    best = classes[:, : len(card.taxa)].argmax(axis=1)
+    species = np.array([taxon.species for taxon in card.taxa], object)
+    table = pd.DataFrame(
+        {
+            **found,
+            "det_score": score.astype(float),
+            "species": species[best],
+            "class_score": classes[np.arange(len(classes)), best].astype(float),
+            "call_type": np.array(CALL_TYPES, object)[call_type],
+            **{f"score_{name}": classes[:, k] for k, name in enumerate([*(t.code for t in card.taxa), *NO_BAT])},
+        }
+    )
+    return table.sort_values("start_s", kind="stable", ignore_index=True)
 
 
 def find_calls(
@@ -212,16 +271,15 @@ def windows(first_hop: int, hops: int, reach: int) -> Iterator[tuple[int, int, i
 
 
 def measure_calls(
-    calls: DecodedCalls, power: np.ndarray, first_hop: int, rate: float, card: ModelCard
+    calls: DecodedCalls, power: np.ndarray, first_hop: int, rate: float, settings: ScalogramSettings
 ) -> dict[str, np.ndarray]:
-    """Times, frequencies, signal-to-noise ratio and scores of decoded calls, from the scalogram they were found in.
+    """Times, frequencies and signal-to-noise ratio of decoded calls, from the scalogram they were found in.
 
     Parameters
     ----------
     power
         Shape (hops, voices), dB re full scale; its first hop is ``first_hop`` of the recording.
     """
-    settings = card.scalogram
     log_voices = np.log(settings.frequencies())
     per_row = VOICE_STRIDE
 
@@ -237,9 +295,6 @@ def measure_calls(
     boxes = np.stack([first, last, lowest, highest], axis=1)
     peak, snr = _peak_and_snr(power, boxes, round(BACKGROUND_S / settings.hop))
     limit = rate / 2
-    classes = calls.classes
-    best = classes[:, : len(card.taxa)].argmax(axis=1) if len(calls) else np.zeros(0, int)
-    species = np.array([taxon.species for taxon in card.taxa], object)
     return {
         "start_s": np.maximum((first_hop + start) * settings.hop, 0.0),
         "end_s": (first_hop + end) * settings.hop,
@@ -247,11 +302,6 @@ def measure_calls(
         "low_hz": hertz(np.maximum(low, 0)),
         "high_hz": np.minimum(hertz(high), limit),
         "snr_db": snr,
-        "det_score": calls.score.astype(float),
-        "species": species[best],
-        "class_score": classes[np.arange(len(calls)), best].astype(float),
-        "call_type": np.array(CALL_TYPES, object)[calls.call_type],
-        **{f"score_{name}": classes[:, k] for k, name in enumerate([*(t.code for t in card.taxa), *NO_BAT])},
     }
 
 

@@ -16,11 +16,17 @@ class Calibration:
     scores, probabilities
         Points of the rising line from detection score to the share of detections with it that are bat calls (isotonic
         regression).
+    same_bat, sequence_weight, sequence_temperature
+        How calls take part in the names of their neighbours (:func:`batpam.models.sequence.name_in_sequence`); not at all
+        with a weight of 0.
     """
 
     temperature: float = 1.0
     scores: tuple[float, ...] = (0.0, 1.0)
     probabilities: tuple[float, ...] = (0.0, 1.0)
+    same_bat: float = 0.0
+    sequence_weight: float = 0.0
+    sequence_temperature: float = 1.0
 
     def probability(self, score: np.ndarray) -> np.ndarray:
         """Probability of a bat call for detection scores, shape kept."""

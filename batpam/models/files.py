@@ -80,16 +80,15 @@ def read_card(model: Path) -> ModelCard:
     path = model.with_suffix(".json")
     try:
         raw = json.loads(path.read_text())
+        calibration: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in raw["calibration"].items()
+        }
         return ModelCard(
             name=raw["name"],
             taxa=tuple(Taxon(**taxon) for taxon in raw["taxa"]),
             scalogram=ScalogramSettings(**raw["scalogram"]),
             network=NetworkSettings(**raw["network"]),
-            calibration=Calibration(
-                raw["calibration"]["temperature"],
-                tuple(raw["calibration"]["scores"]),
-                tuple(raw["calibration"]["probabilities"]),
-            ),
+            calibration=Calibration(**calibration),
             training=raw["training"],
             metrics=raw["metrics"],
         )

@@ -1,19 +1,21 @@
 """What the scores of a network are worth, and how it does, on windows of which everything is known."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
 from sklearn.isotonic import IsotonicRegression
 
 from batpam.models.calibration import Calibration
 from batpam.models.decode import decode
 from batpam.models.files import Taxon
 from batpam.models.network import CallNetwork
+from batpam.models.sequence import SPAN_S, name_in_sequence
 from batpam.models.settings import CALL_TYPES, TIME_STRIDE
 from batpam.scalograms.settings import ScalogramSettings
 from batpam.scalograms.shards import from_bytes
@@ -37,9 +39,9 @@ def match_examples(
     Returns
     -------
     detections : DataFrame
-        ``example``, ``score``, ``classes`` (probabilities, arrays),
-        ``call_type``, ``bat`` (True, False, or missing where the call is too faint or too little is labelled to say),
-        ``node`` of the call (-1: none).
+        ``example``, ``time`` (s, of the centre), ``score``, ``classes`` (probabilities, arrays), ``call_type``, ``bat``
+        (True, False, or missing where the call is too faint or too little is labelled to say), ``node`` of the call (-1:
+        none).
     calls : DataFrame
         Calls that are loud enough and whose centre is in the window: ``example``, ``node``, ``call_type``, ``snr``,
         ``detection`` (row of the best one, -1: missed).
@@ -52,6 +54,7 @@ def match_examples(
         for i in range(len(examples)):
             power = from_bytes(np.asarray(examples.power[i]))
             found = decode(network(torch.from_numpy(power).unsqueeze(0)), MIN_SCORE, calibration)[0]
+            classes = name_in_sequence(found.classes, found.score, found.call_type, found.centre * frame, calibration)
             events, known = examples.events[i], examples.exhaustive[i]
             bats = events[(events["node"] < species) | (events["node"] >= species + len(NO_BAT))]
             low, high = to_row(bats["low"], settings), to_row(bats["high"], settings)
@@ -65,7 +68,8 @@ def match_examples(
                 best = int(distance[k].argmin()) if near[k].any() else -1
                 detections.append(
                     {
-                        "example": i, "score": found.score[k], "classes": found.classes[k], "call_type": found.call_type[k],
+                        "example": i, "time": found.centre[k] * frame, "score": found.score[k], "classes": classes[k],
+                        "call_type": found.call_type[k],
                         "bat": bool(loud[best]) or None if best >= 0 else False if known else None,
                         "node": int(bats["node"][best]) if best >= 0 else -1,
                     }
@@ -79,7 +83,7 @@ def match_examples(
                         "snr": float(bats["snr"][j]), "detection": best,
                     }
                 )  # fmt: skip
-    names = ["example", "score", "classes", "call_type", "bat", "node"]
+    names = ["example", "time", "score", "classes", "call_type", "bat", "node"]
     return pd.DataFrame(detections, columns=names), pd.DataFrame(
         calls, columns=["example", "node", "call_type", "snr", "detection"]
     )
@@ -89,14 +93,14 @@ def calibrate(network: CallNetwork, examples: Examples, species: int, settings: 
     """Fit what scores are worth on held-out examples.
 
     The temperature of the classes is that of the highest likelihood of the species of found calls; detection scores
-    follow by isotonic regression on whether a detection is a call.
+    follow by isotonic regression on whether a detection is a call; last, again by the likelihood of the species, how much
+    neighbours say (:func:`batpam.models.sequence.name_in_sequence`).
     """
     detections, calls = match_examples(network, examples, species, settings, Calibration())
     found = calls[(calls["detection"] >= 0) & (calls["node"] < species)]
     temperature = 1.0
     if len(found):
-        classes = np.stack(detections["classes"].to_numpy()[found["detection"]])[:, :species]
-        logits = np.log(np.maximum(classes, 1e-12))
+        logits = np.log(np.maximum(_stack(detections)[found["detection"], :species], 1e-12))
         true = found["node"].to_numpy()
 
         def surprise(log_temperature: float) -> float:
@@ -116,7 +120,33 @@ def calibrate(network: CallNetwork, examples: Examples, species: int, settings: 
     points = np.unique(np.concatenate([np.linspace(0, 1, 51), np.linspace(0, 0.1, 21)]))
     values = np.maximum.accumulate(rising.predict(points)) + 1e-6 * np.arange(len(points))
     values[0] = 0.0
-    return Calibration(temperature, tuple(points.round(6).tolist()), tuple(np.minimum(values, 1.0).round(7).tolist()))
+    alone = Calibration(temperature, tuple(points.round(6).tolist()), tuple(np.minimum(values, 1.0).round(7).tolist()))
+    detections, calls = match_examples(network, examples, species, settings, alone)
+    return _fit_sequence(detections, calls, species, alone)
+
+
+def _fit_sequence(detections: pd.DataFrame, calls: pd.DataFrame, species: int, alone: Calibration) -> Calibration:
+    """Add to a calibration how much neighbours say, from detections and calls of :func:`match_examples`."""
+    found = calls[(calls["detection"] >= 0) & (calls["node"] < species)]
+    if not len(found):
+        return alone
+    classes, score = _stack(detections), detections["score"].to_numpy(float)
+    kind = detections["call_type"].to_numpy(int)
+    time = (detections["time"] + detections["example"] * 100 * SPAN_S).to_numpy(float)  # examples far apart
+    rows, true = found["detection"].to_numpy(), found["node"].to_numpy()
+
+    def of(numbers: np.ndarray) -> Calibration:
+        same, weight, temperature = 0.999 / (1 + np.exp(-numbers[0])), np.exp(numbers[1]), np.exp(numbers[2])
+        return replace(
+            alone, same_bat=round(float(same), 4), sequence_weight=round(float(weight), 4),
+            sequence_temperature=round(float(temperature), 4),
+        )  # fmt: skip
+
+    def surprise(numbers: np.ndarray) -> float:
+        named = name_in_sequence(classes, score, kind, time, of(numbers))
+        return float(-np.mean(np.log(np.maximum(named[rows, true] / score[rows], 1e-12))))
+
+    return of(minimize(surprise, [1.7, 0.0, 0.0], method="Nelder-Mead", options={"maxiter": 100}).x)
 
 
 def measure(
@@ -136,7 +166,7 @@ def measure(
     if not len(hit):
         nothing = {"windows": len(examples), "calls": len(calls), "species_right": None}
         return nothing | {"recall": _share(found), "precision": _share(told["bat"])}
-    classes = np.stack(chosen["classes"].to_list())[:, : len(taxa)]
+    classes = _stack(chosen)[:, : len(taxa)]
     guess, true = classes.argmax(1), hit["node"].to_numpy()
     group = np.array([taxon.group for taxon in taxa])
     certain = classes.max(1)
@@ -174,6 +204,11 @@ def measure(
         ],
         "confusion": confusion.to_numpy().tolist(),
     }  # fmt: skip
+
+
+def _stack(detections: pd.DataFrame) -> np.ndarray:
+    """Probabilities of detections, shape (n, classes)."""
+    return np.stack(detections["classes"].to_list())
 
 
 def _share(values: Any) -> float | None:
