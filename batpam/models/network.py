@@ -54,16 +54,19 @@ class CallNetwork(nn.Module):
         super().__init__()
         self.settings = settings
         w, rows = settings.width, settings.voices // VOICE_STRIDE
+        # within, maps are (batch, channels, frames, rows), channels last in memory: as shards store power, and so that
+        # the layers over all rows of a frame are products of matrices without a copy
+        #
         # power, and the background of each voice, meet in the first layer: as if the background were subtracted, for
         # a fraction of what subtracting it from every hop costs
-        self.see = nn.Conv2d(1, 3 * w, 8, (4, TIME_STRIDE), padding=2, bias=False)
-        self.see_background = nn.Conv2d(1, 3 * w, (8, 1), (4, 1), padding=(2, 0), bias=False)
-        self.seen = nn.BatchNorm2d(3 * w)
-        self.gather = _conv(3 * w, 5 * w, stride=(2, 1))
-        self.place = nn.Parameter(torch.zeros(5 * w, rows, 1))  # which frequency a row stands for
-        self.shape = _conv(5 * w, 5 * w)
+        self.see = nn.Conv2d(1, 4 * w, 8, (TIME_STRIDE, 4), padding=2, bias=False)
+        self.see_background = nn.Conv2d(1, 4 * w, (1, 8), (1, 4), padding=(0, 2), bias=False)
+        self.seen = nn.BatchNorm2d(4 * w)
+        self.gather = _conv(4 * w, 6 * w, stride=(1, 2))
+        self.place = nn.Parameter(torch.zeros(6 * w, 1, rows))  # which frequency a row stands for
+        self.shape = _conv(6 * w, 6 * w)
         context = settings.context_width
-        self.squeeze = nn.Conv1d(5 * w * rows, context, CONTEXT_STRIDE, CONTEXT_STRIDE)
+        self.squeeze = nn.Linear(CONTEXT_STRIDE * rows * 6 * w, context)
         self.context = nn.ModuleList(
             nn.Sequential(
                 nn.Conv1d(context, context, 3, padding=2**i, dilation=2**i, bias=False),
@@ -72,28 +75,32 @@ class CallNetwork(nn.Module):
             )
             for i in range(settings.context_layers)
         )
-        self.spread = nn.Conv1d(context, 5 * w * rows, 1)
-        self.merge = _conv(5 * w, 6 * w)
+        self.spread = nn.Linear(context, rows * 6 * w)
+        self.merge = _conv(6 * w, 6 * w)
         self.sizes = [1, settings.classes, len(CALL_TYPES), EXTENTS]
-        self.heads = nn.Conv2d(6 * w, sum(self.sizes), 1)
-        nn.init.constant_(self.heads.bias[:1], -4.6)  # type: ignore[index]  # a call is rare: start from 1 in 100
+        self.heads = nn.Linear(6 * w, sum(self.sizes))
+        nn.init.constant_(self.heads.bias[:1], -4.6)  # a call is rare: start from 1 in 100
 
     def forward(self, power: Tensor) -> Prediction:
         """Predict from power in dB re full scale, shape (batch, hops, voices).
 
         The hops are a multiple of :data:`~batpam.models.settings.GRID_HOPS`.
         """
-        x = ((power + 80.0) / 20.0).transpose(1, 2).unsqueeze(1)
-        background = moving_mean(functional.avg_pool2d(x, (1, TIME_STRIDE)), BACKGROUND_FRAMES)
-        x = functional.relu_(self.seen(self.see(x).add_(self.see_background(background))))
+        batch, hops, voices = power.shape
+        x = (power + 80.0) / 20.0
+        by_frame = x.reshape(batch, hops // TIME_STRIDE, TIME_STRIDE, voices).mean(2)
+        background = self.see_background(moving_mean(by_frame, BACKGROUND_FRAMES).unsqueeze(1))
+        x = functional.relu_(self.seen(self.see(x.unsqueeze(1)).add_(background)))
         x = self.gather(x) + self.place
-        x = x + self.shape(x)
-        batch, channels, rows, frames = x.shape
-        context = self.squeeze(x.reshape(batch, channels * rows, frames))
+        x = (x + self.shape(x)).permute(0, 2, 3, 1)
+        _, _, rows, channels = x.shape
+        context = self.squeeze(x.reshape(batch, -1, CONTEXT_STRIDE * rows * channels)).transpose(1, 2)
         for layer in self.context:
             context = context + layer(context)
-        spread = self.spread(context).reshape(batch, channels, rows, -1).repeat_interleave(CONTEXT_STRIDE, -1)
-        call, classes, call_type, extent = torch.split(self.heads(self.merge(x + spread)), self.sizes, dim=1)
+        spread = self.spread(context.transpose(1, 2)).reshape(batch, -1, 1, rows, channels)
+        x = (x.reshape(batch, -1, CONTEXT_STRIDE, rows, channels) + spread).reshape(x.shape)
+        merged = self.merge(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        call, classes, call_type, extent = torch.split(self.heads(merged).permute(0, 3, 2, 1), self.sizes, dim=1)
         return Prediction(call.squeeze(1), classes, call_type, extent)
 
 
@@ -103,15 +110,15 @@ def extents(raw: Tensor) -> Tensor:
 
 
 def moving_mean(x: Tensor, length: int) -> Tensor:
-    """Mean of the ``length`` (odd) values around each along the last axis, of fewer at its ends.
+    """Mean of the ``length`` (odd) values around each along axis 1 of (batch, frames, voices), of fewer at its ends.
 
     By a running sum in float64, which does not depend on where the sum began beyond the rounding of the result.
     """
-    before, size = length // 2, x.shape[-1]
-    sums = functional.pad(x.double().cumsum(-1), (1, 0))
+    before, size = length // 2, x.shape[1]
+    sums = functional.pad(x.double().cumsum(1), (0, 0, 1, 0))
     place = torch.arange(size, device=x.device)
     first, last = (place - before).clamp_min(0), (place + before + 1).clamp_max(size)
-    return ((sums[..., last] - sums[..., first]) / (last - first)).to(x.dtype)
+    return ((sums.index_select(1, last) - sums.index_select(1, first)) / (last - first).unsqueeze(1)).to(x.dtype)
 
 
 def ready_to_predict(network: CallNetwork) -> CallNetwork:

@@ -51,8 +51,11 @@ class Call:
 STEPS = 64
 """Points of a frequency curve."""
 
-BUZZES = 0.12
-"""Share of sequences with a feeding buzz."""
+APPROACHES = 0.25
+"""Share of sequences in which a bat approaches something: prey, a branch, a wall."""
+
+BUZZES = 0.65
+"""Share of approaches that end in a feeding buzz."""
 
 BUZZ_INTERVAL = 15 * MS
 """Calls that follow each other faster belong to a buzz, s (approach: 100 to 10-15 ms; Ratcliffe et al. 2013)."""
@@ -173,7 +176,9 @@ def call_sequence(code: str, duration: float, rng: np.random.Generator, *, clutt
     types, songs = _rows("calls", code), _rows("social", code)
     bat = _Bat(code, float(rng.beta(1.3, 1.3)) if clutter is None else clutter, rng)
     type_now = int(rng.random() < bat.clutter) if len(types) > 1 else 0
-    buzz_at = rng.uniform(0.0, 1.0) * duration if rng.random() < BUZZES else np.inf
+    if len(types) > 2 and rng.random() < bat.clutter:
+        type_now = 2  # and nothing else for as long as it is there
+    approach_at = rng.uniform(0.0, 1.0) * duration if rng.random() < APPROACHES else np.inf
     song = songs[int(rng.integers(len(songs)))] if songs else None
     song_at = rng.uniform(0.0, 1.0) * duration if song and rng.random() < song["share"] else np.inf
     calls: list[Call] = []
@@ -183,13 +188,13 @@ def call_sequence(code: str, duration: float, rng: np.random.Generator, *, clutt
             calls += bat.sing(song, time)
             time, song_at = calls[-1].start + rng.uniform(0.03, 0.15), time + rng.exponential(0.6)
             continue
-        if time > buzz_at:
-            calls += bat.buzz(types[-1], time)
-            time, buzz_at = calls[-1].start + rng.uniform(0.12, 0.27), np.inf
+        if time > approach_at:
+            calls += bat.approach(types[-1], time, buzz=rng.random() < BUZZES)
+            time, approach_at = calls[-1].start + rng.uniform(0.12, 0.27), np.inf
             continue
         calls.append(bat.call(types[type_now], time, type_now))
         time += max(bat.interval(types[type_now]), calls[-1].duration * 1.15)
-        if len(types) > 1 and rng.random() < (0.6 if code in ALTERNATING else 0.1):
+        if type_now < 2 <= len(types) and rng.random() < (0.6 if code in ALTERNATING else 0.1):
             type_now = 1 - type_now if code in ALTERNATING else int(rng.random() < bat.clutter)
     return [call for call in calls if call.start < duration]
 
@@ -199,16 +204,18 @@ class _Bat:
 
     def __init__(self, code: str, clutter: float, rng: np.random.Generator) -> None:
         self.code, self.clutter, self.rng = code, clutter, rng
-        self.own = {name: 0.7 * rng.normal() for name in ("start", "end", "peak", "duration", "interval", "harmonic")}
+        names = ("start", "end", "peak", "duration", "interval", "harmonic")
+        # now and then a bat is far from what is typical; the published ranges, from which the spreads are, leave it out
+        self.own = {name: float(np.clip(0.65 * rng.standard_t(5), -2.6, 2.6)) for name in names}
         self.own_level = rng.normal(0, 2.5)
         self.turn = rng.normal(0, 2.5)  # the head turns: neighbouring calls are alike in level
         # the two types of the barbastelle leave through mouth and nose, some 70 degrees apart (PMC4564259): from one
         # place one of them is often weak
-        self.type_level = (rng.uniform(-12, 0), rng.uniform(-18, 0)) if code == "Bbar" else (0.0, 0.0)
+        self.type_level = (rng.uniform(-12, 0), rng.uniform(-18, 0), 0.0) if code == "Bbar" else (0.0,) * 3
 
     def draw(self, row: dict[str, Any], name: str, offset: float, jitter: float) -> float:
         """A value ``offset`` standard deviations from the mean, with the spread from call to call round it."""
-        z = np.clip(offset + jitter * self.rng.normal(), -2.2, 2.2)
+        z = np.clip(offset + jitter * self.rng.normal(), -3.0, 3.0)
         return max(float(row[name] + row[f"{name}_sd"] * z), 0.3 * float(row[name]))
 
     def interval(self, row: dict[str, Any]) -> float:
@@ -241,8 +248,8 @@ class _Bat:
         second = row["second_harmonic_db"] + 5 * self.own["harmonic"] + rng.normal(0, 3)
         return ((2.0, second), (3.0, second - 12)) if second > -20 else ((2.0, second),)
 
-    def buzz(self, row: dict[str, Any], time: float) -> list[Call]:
-        """Approach and feeding buzz.
+    def approach(self, row: dict[str, Any], time: float, *, buzz: bool) -> list[Call]:
+        """Approach and, at will, feeding buzz.
 
         Intervals fall from some 70 to 12 ms, then to 5 to 7 ms; calls shorten to half a millisecond, sweep wider and then,
         in the second part of the buzz, sink to some 0.7 of their frequency, and lose 10 to 20 dB (Ratcliffe et al. 2013;
@@ -251,12 +258,13 @@ class _Bat:
         """
         rng, cf = self.rng, row["curve"] == "cf"
         approach, final = int(rng.integers(4, 13)), int(rng.integers(5, 20) if cf else rng.integers(10, 55))
+        final *= buzz
         shortest = rng.uniform(12e-3, 20e-3) if cf else rng.uniform(5e-3, 7.5e-3)
-        sink, weak, wide = rng.uniform(0.2, 0.4), rng.uniform(8, 22), rng.uniform(1.0, 1.35)
+        sink, weak, wide = rng.uniform(0.2, 0.4), rng.uniform(8, 22), rng.uniform(1.0, 1.5)
         calls = []
         for i in range(approach + final):
             near = min((i + 1) / approach, 1.0)  # 0 to 1 over the approach
-            late = max(i - approach, 0) / final  # 0 to 1 over the buzz
+            late = max(i - approach, 0) / max(final, 1)  # 0 to 1 over the buzz
             call = self.call(row, time)
             interval = 70 * MS * (10 / 70) ** near if late == 0 else max(10 * MS * (1 - 3 * late), shortest)
             interval *= rng.uniform(0.93, 1.07)

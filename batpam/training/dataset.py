@@ -229,7 +229,9 @@ def _draw_targets(boxes, snr, bat, nodes, call_types, heat, weight, node, call_t
         for r in range(max(row - 2, 0), min(row + 3, rows)):
             for f in range(max(frame - 3, 0), min(frame + 4, frames)):
                 bump = np.exp(-0.5 * (((r - row) / 0.6) ** 2 + ((f - frame) / 0.7) ** 2))
-                heat[r, f] = max(heat[r, f], bump)
+                if bump < heat[r, f]:
+                    continue  # nearer to another call; of two as near, the louder one comes later and takes it
+                heat[r, f] = bump
                 if bump > 0.2:
                     weight[r, f] = 1
                     node[r, f] = nodes[i]

@@ -37,6 +37,9 @@ EVENT = np.dtype(
 """One event: place of its taxon among the nodes (:func:`batpam.models.taxonomy.nodes`), place in CALL_TYPES (-1: not
 told), times from the start of the window in s, frequencies in Hz, signal-to-noise ratio in dB."""
 
+FILE_ENDS = 0.15
+"""Share of windows with which a recording begins or ends."""
+
 MARGIN = 0.03
 """What is simulated before and after a window, so that calls at its ends are whole, s."""
 
@@ -111,7 +114,21 @@ def simulate_scene(scenes: Scenes, duration: float, rng: np.random.Generator) ->
     found = np.array([e for e in events if e[3] > MARGIN and e[2] < duration + MARGIN], EVENT)
     found["start"] -= MARGIN
     found["end"] -= MARGIN
+    if rng.random() < FILE_ENDS:
+        _cut(samples, found, round(MARGIN * rate), duration, at_start=rng.random() < 0.7)
     return to_pcm16(samples).astype(np.float32) / 32768, rate, found
+
+
+def _cut(samples: np.ndarray, found: np.ndarray, margin: int, duration: float, *, at_start: bool) -> None:
+    """Let a recording begin or end with the window, where many a call is cut: recorders are triggered by calls."""
+    if at_start:
+        samples[:margin] = 0.0
+    else:
+        samples[len(samples) - margin :] = 0.0
+    whole = found["end"] - found["start"]
+    found["start"] = np.maximum(found["start"], 0.0 if at_start else -MARGIN)
+    found["end"] = np.minimum(found["end"], duration + (MARGIN if at_start else 0.0))
+    found["snr"][found["end"] - found["start"] < 0.5 * whole] = FOLDED_SNR  # too little is left to name it
 
 
 def _event(node: int, call_type: int, heard: Heard) -> tuple[float, ...]:
@@ -199,6 +216,8 @@ def _add_confusers(
     ):  # fmt: skip
         if rng.random() < share:
             noises += add(samples, floor + rng.uniform(5, 45), rate, rng)
+    if rng.random() < 0.06:
+        confusers.add_wind(samples, rng.uniform(-25, 8), rate, rng)
     found = []
     for node, heards in ((species, songs), (species + 1, noises)):
         for heard in heards:

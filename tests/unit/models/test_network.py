@@ -108,14 +108,14 @@ def test_a_calibration_does_not_change_which_call_is_the_best():
 @pytest.mark.parametrize("length", [1, 5, 129])
 @pytest.mark.parametrize("size", [3, 64, 400])
 def test_moving_mean_is_the_mean_of_what_is_there(length, size):
-    x = torch.randn(2, 1, 3, size, dtype=torch.float64)
+    x = torch.randn(2, size, 3, dtype=torch.float64)
     before = length // 2
-    expected = torch.stack([x[..., max(i - before, 0) : i + before + 1].mean(-1) for i in range(size)], -1)
+    expected = torch.stack([x[:, max(i - before, 0) : i + before + 1].mean(1) for i in range(size)], 1)
     torch.testing.assert_close(moving_mean(x, length), expected)
 
 
 def test_moving_mean_is_the_same_anywhere_in_a_long_window():
-    x = torch.randint(0, 256, (1, 5000)).float() * 0.5 - 127.5
+    x = torch.randint(0, 256, (1, 5000, 1)).float() * 0.5 - 127.5
     whole, part = moving_mean(x, 129), moving_mean(x[:, 3000:], 129)
     assert torch.equal(whole[:, 3100:], part[:, 100:])
 

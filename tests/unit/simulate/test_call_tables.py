@@ -27,10 +27,10 @@ def test_calls_of_europe_and_north_america_are_there() -> None:
     assert {"EPFU", "LACI", "LANO", "MYLU", "TABR", "LABO", "PESU", "PAHE", "MYSE"} <= set(codes)
 
 
-def test_a_species_has_one_name_and_at_most_two_types_of_call() -> None:
+def test_a_species_has_one_name_and_few_types_of_call() -> None:
     calls = call_types()
     assert not calls.duplicated(["code", "type"]).any() and not calls.isna().any().any()
-    assert calls.groupby("code").size().max() == 2
+    assert calls.groupby("code").size().max() == 3  # the barbastelle: two that alternate, one of what is near
     assert (calls.groupby("code")["species"].nunique() == 1).all() and calls["species"].nunique() == calls[
         "code"
     ].nunique()

@@ -119,6 +119,22 @@ def test_a_network_that_repeats_the_targets_finds_the_calls(examples):
     assert again >= 0.95 * total  # all scores are the same here, so the fainter of two may be the one that is kept
 
 
+def test_a_cell_belongs_to_the_call_whose_centre_is_nearest():
+    """The louder of two bats, a row away, does not take the centre of the other."""
+    events = np.zeros(2, EVENT)
+    frequencies = TRANSFORM.frequencies()
+    for event, row, frame, node, snr in zip(events, (3, 4), (40, 40), (0, 1), (20.0, 40.0), strict=True):
+        low, high = frequencies[8 * row + 2], frequencies[8 * row + 6]
+        event["node"], event["snr"], event["low"], event["high"] = node, snr, low, high
+        event["peak"] = frequencies[8 * row + 4]
+        event["start"], event["end"] = (frame - 1) * FRAME, (frame + 2) * FRAME
+    silence = np.zeros((round(WINDOW / TRANSFORM.hop), TRANSFORM.voices), np.uint8)
+    item = CallDataset(Examples([silence], [events], [True]), len(CODES), TRANSFORM)[0]
+    for row, frame, node in ((3, 40, 0), (4, 40, 1), (3, 39, 0), (4, 41, 1)):
+        assert item["node"][row, frame] == node
+    assert item["heat"][3, 40] == item["heat"][4, 40] == 1
+
+
 def test_loss_is_least_for_the_targets_and_ignores_what_has_no_weight(examples):
     item = CallDataset(examples, len(CODES), TRANSFORM)[int(np.argmax([len(e) for e in examples.events]))]
     batch = {name: value[None] for name, value in item.items()}
