@@ -28,7 +28,7 @@ from batpam.scalograms.settings import ScalogramSettings
 from batpam.scalograms.shards import Segment, Shard
 from batpam.tables import NO_BAT, detections_schema, provenance, read_table, stream_table
 
-CORE_HOPS = 16_384
+CORE_HOPS = 32_768
 """Hops of a window in which calls count."""
 
 GROUP_HOPS = 40_000
