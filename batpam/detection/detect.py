@@ -211,7 +211,7 @@ def calls_of(
     -------
     DataFrame
         In order of time: the columns of the schema DETECTIONS from ``start_s`` on, with ``score_CODE``; times in s from the
-        start of the recording.
+        start of the recording. No columns if there are no windows.
     """
     parts = []
     for power, first, last, low in stretch:
@@ -222,6 +222,8 @@ def calls_of(
         measured = measure_calls(calls, power, first_hop + low, rate, card.scalogram)
         own = {"centre": centre[core], "score": calls.score, "classes": calls.classes, "call_type": calls.call_type}
         parts.append(measured | own)
+    if not parts:
+        return pd.DataFrame()
     found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     centre, score, classes, call_type = (found.pop(name) for name in ("centre", "score", "classes", "call_type"))
     classes = name_in_sequence(classes, score, call_type, centre * card.scalogram.hop, card.calibration)

@@ -1,9 +1,11 @@
 """Detection in recordings by themselves, without a survey: for evaluation, training and trying out."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -57,24 +59,27 @@ def detect_files(
 
     def run(file: AudioFile) -> tuple[pd.DataFrame, dict[str, object]]:
         about: dict[str, object] = {"recording": str(file.path), "duration_s": 0.0, "rate_hz": 0.0, "error": ""}
-        calls = pd.DataFrame()
         try:
             info = probe(file.path)
-            rate, settings = info.rate * file.time_expansion, card.scalogram
-            hops = math.ceil(info.readable / rate / settings.hop)
-            with open_recording(file.path, file.channel, info.readable) as recording:
-                # as a shard would hold them
-                stretch = (
-                    (from_bytes(to_bytes(read_power(recording.read, rate, low, high, settings))), first, last, low)
-                    for first, last, low, high in windows(0, hops, network.settings.reach)
-                )
-                if hops:
-                    calls = calls_of(
-                        stretch, network, card, first_hop=0, rate=rate, min_score=min_score, allowed=allowed, device=on
-                    )
-            about["duration_s"], about["rate_hz"] = hops * settings.hop, rate
         except AudioError as error:
-            about["error"] = str(error)
+            return pd.DataFrame(columns=["recording"]), about | {"error": str(error)}
+        rate, settings = info.rate * file.time_expansion, card.scalogram
+        hops = math.ceil(info.readable / rate / settings.hop)
+
+        def stretch() -> Iterator[tuple[np.ndarray, int, int, int]]:
+            """As a shard would hold it, as far as it can be read."""
+            try:
+                with open_recording(file.path, file.channel, info.readable) as recording:
+                    for first, last, low, high in windows(0, hops, network.settings.reach):
+                        power = from_bytes(to_bytes(read_power(recording.read, rate, low, high, settings)))
+                        about["duration_s"], about["rate_hz"] = last * settings.hop, rate
+                        yield power, first, last, low
+            except AudioError as error:
+                about["error"] = str(error)
+
+        calls = calls_of(
+            stretch(), network, card, first_hop=0, rate=rate, min_score=min_score, allowed=allowed, device=on
+        )
         return calls.assign(recording=str(file.path)), about
 
     found, read = [], []

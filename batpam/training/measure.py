@@ -146,7 +146,9 @@ def _fit_sequence(detections: pd.DataFrame, calls: pd.DataFrame, species: int, a
         named = name_in_sequence(classes, score, kind, time, of(numbers))
         return float(-np.mean(np.log(np.maximum(named[rows, true] / score[rows], 1e-12))))
 
-    return of(minimize(surprise, [1.7, 0.0, 0.0], method="Nelder-Mead", options={"maxiter": 100}).x)
+    # bounded, for a few calls that are all named right would let the temperature fall to nothing
+    bounds, options = [(-4.0, 7.0), (-5.0, 2.0), (-1.5, 1.5)], {"maxiter": 100}
+    return of(minimize(surprise, [1.7, 0.0, 0.0], method="Nelder-Mead", bounds=bounds, options=options).x)
 
 
 def measure(

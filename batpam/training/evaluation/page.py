@@ -3,7 +3,6 @@
 Every text that comes from outside is escaped: by jinja2 in the page, by :func:`safe` in figures, for plotly reads some HTML.
 """
 
-import html
 import math
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -19,6 +18,7 @@ from plotly.offline import get_plotlyjs
 from plotly.subplots import make_subplots
 
 from batpam.models.files import Taxon
+from batpam.reports.figures import FONT, safe
 from batpam.training.evaluation.finding import BAT, GIVEN_BAT, SPECIES
 from batpam.training.evaluation.naming import MISSED, NOT_A_BAT, NOT_NAMED, RIGHT, TOO_HIGH, WRONG
 
@@ -36,7 +36,6 @@ BLUE, ORANGE = "#0072B2", "#D55E00"
 """Of Okabe and Ito's palette, which people with any kind of colour blindness can tell apart."""
 
 SCALE = [[0.0, "#ffffff"], [0.02, "#e6f0f8"], [0.5, "#4b93c4"], [1.0, "#08306b"]]
-FONT = "system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif"
 PLOT_CONFIG = {"responsive": True, "displaylogo": False, "modeBarButtons": [["toImage"]],
                "toImageButtonOptions": {"scale": 2}}  # fmt: skip
 KINDS = {
@@ -176,17 +175,6 @@ def _confusions(confusion: pd.DataFrame) -> list[dict[str, Any]]:
     )
     rows = part.sort_values("number", ascending=False, kind="stable").head(10)
     return rows.assign(found=rows["true"].map(of)).to_dict("records")
-
-
-def safe(text: object) -> str:
-    """Text that plotly shows as it is.
-
-    Examples
-    --------
-    >>> safe("<b>A & B</b>")
-    '&lt;b&gt;A &amp; B&lt;/b&gt;'
-    """
-    return html.escape(str(text), quote=False)
 
 
 def finding_figure(curve: pd.DataFrame, overall: pd.DataFrame) -> go.Figure:

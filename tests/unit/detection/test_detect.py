@@ -4,12 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import batpam.detection.detect as detect_module
+import batpam.detection.files as files_module
 from batpam.detection.detect import CORE_HOPS, detect, windows
 from batpam.detection.files import AudioFile, detect_files
 from batpam.errors import UserError
 from batpam.models.files import read_card, shipped_model
 from batpam.models.settings import CALL_TYPES, GRID_HOPS
+from batpam.recordings.audio import AudioError
 from batpam.scalograms.shards import scalogram
+from batpam.scalograms.transform import read_power
 from batpam.simulate.calls import call_sequence
 from batpam.simulate.soundscapes import Flight, Recorder, hear_call, self_noise, to_pcm16
 from batpam.simulate.survey import write_wav
@@ -143,6 +147,28 @@ def test_recordings_by_themselves_have_the_calls_of_their_shard(tmp_path, pass_b
     assert read["error"].ne("").tolist() == [False, True] and read["duration_s"][0] == pytest.approx(3.0)
     shared = [name for name in in_shard.columns if name in calls and name not in ("recording",)]
     pd.testing.assert_frame_equal(calls[shared], in_shard[shared], check_dtype=False, rtol=1e-4, atol=1e-4)
+
+
+def test_what_could_be_read_of_a_broken_file_counts(pass_by, tmp_path, monkeypatch):
+    pcm, _ = pass_by
+    write_wav(tmp_path / "a.wav", pcm, RATE)
+    whole, _ = detect_files([AudioFile(tmp_path / "a.wav")], shipped_model(), min_score=0.3, device="cpu")
+    core = 3200
+    monkeypatch.setattr(detect_module, "CORE_HOPS", core)
+    reads = []
+
+    def breaks(*arguments):
+        reads.append(arguments)
+        if len(reads) > 1:
+            raise AudioError("the disk is gone")
+        return read_power(*arguments)
+
+    monkeypatch.setattr(files_module, "read_power", breaks)
+    calls, read = detect_files([AudioFile(tmp_path / "a.wav")], shipped_model(), min_score=0.3, device="cpu")
+    assert read["error"].tolist() == ["the disk is gone"] and read["duration_s"].tolist() == [pytest.approx(1.6)]
+    expected = whole[whole["end_s"] < 1.55]
+    np.testing.assert_allclose(calls["start_s"][: len(expected)], expected["start_s"], atol=1e-6)
+    assert len(expected) > 3 and (calls["start_s"] < 1.6).all()
 
 
 @given(first_hop=st.integers(0, 20_000), hops=st.integers(1, 40_000), reach=st.integers(0, 1500))

@@ -11,6 +11,7 @@ from batpam.models.calibration import Calibration
 from batpam.models.decode import decode
 from batpam.models.files import Taxon, load_model
 from batpam.models.network import Prediction
+from batpam.models.sequence import name_in_sequence
 from batpam.models.settings import TIME_STRIDE
 from batpam.models.taxonomy import membership, nodes
 from batpam.scalograms.settings import ScalogramSettings
@@ -18,7 +19,7 @@ from batpam.simulate.soundscapes import Recorder, self_noise
 from batpam.training.dataset import FAINT_SNR, CallDataset, Examples, simulate_examples
 from batpam.training.examples import EVENT, Scenes, simulate_example, simulate_scene
 from batpam.training.fit import call_losses, train
-from batpam.training.measure import calibrate, measure
+from batpam.training.measure import _fit_sequence, calibrate, measure
 from batpam.training.own import held_out
 from batpam.training.settings import TrainingSettings, read_training_settings
 
@@ -253,6 +254,33 @@ def small(**changes):
 
 
 @pytest.mark.slow
+def test_calibration_lets_search_calls_name_a_buzz_and_no_more_than_they_know():
+    """Calls of one bat: search calls are named right four times in five, calls of the buzz by chance."""
+    rng = np.random.default_rng(0)
+    rows, calls = [], []
+    for example in range(60):
+        true = int(rng.integers(3))
+        for k in range(12):
+            buzz = k > 5
+            guess = true if rng.random() < (1 / 3 if buzz else 0.8) else int(rng.integers(3))
+            classes = np.append(np.where(np.arange(3) == guess, 0.6, 0.15), [0.05, 0.05])
+            classes *= 1 / classes.sum()
+            score = classes[:3].sum()
+            rows.append(
+                {"example": example, "time": 0.08 * k, "score": score, "classes": classes, "call_type": int(buzz)}
+            )
+            calls.append({"node": true, "call_type": int(buzz), "detection": len(rows) - 1})
+    detections, calls = pd.DataFrame(rows), pd.DataFrame(calls)
+    fitted = _fit_sequence(detections, calls, 3, Calibration())
+    assert fitted.sequence_weight > 0.3 and fitted.same_bat > 0.5
+    right = []
+    for _, part in detections.groupby("example"):
+        columns = (np.stack(part["classes"]), *(part[name].to_numpy() for name in ("score", "call_type", "time")))
+        right += list(name_in_sequence(*columns, fitted)[:, :3].argmax(1) == calls["node"][part.index])
+    buzz = calls["call_type"] == 1
+    assert np.mean(np.array(right)[buzz]) > 0.9
+
+
 def test_training_learns_writes_a_model_goes_on_and_can_be_trained_further(tmp_path):
     output = tmp_path / "m.safetensors"
     card = train(TAXA, small(), output, workers=2)
