@@ -535,7 +535,7 @@ def rows_of(options: argparse.Namespace, pool: Pool) -> Iterator[dict[str, Any]]
     taxa = tuple(read_taxa(options.taxa))
     grid = GRID_HOPS * LONGEST_HOP
     duration = round(math.ceil(options.window / grid - 1e-9) * grid, 6)
-    full = Scenes(tuple(taxon.code for taxon in taxa))
+    full = Scenes(tuple(taxon.code for taxon in taxa), encounters=tuple(taxon.encounters for taxon in taxa))
     held_out = SceneSet(
         options.folder / "scenes", full, (HELD_OUT_SEED, 1), options.held_out, duration, source("simulate", "training")
     )

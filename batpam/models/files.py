@@ -5,6 +5,7 @@ Neither can run code when it is read.
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -26,13 +27,17 @@ SHIPPED = "europe"
 
 @dataclass(frozen=True)
 class Taxon:
-    """A species of the network: short code, scientific and English name, the group it is confused in, its family."""
+    """A species of the network: short code, scientific and English name, the group it is confused in, its family.
+
+    ``encounters`` is how often its calls are met, re the other species; simulated scenes are drawn so.
+    """
 
     code: str
     species: str
     english: str
     group: str
     family: str
+    encounters: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -158,17 +163,28 @@ def model_hash(path: Path) -> str:
 def read_taxa(path: Path) -> list[Taxon]:
     """Read the classes of a model to be: a tab-separated table of ``code``, ``species``, ``english``, ``group``, ``family``.
 
+    A column ``encounters`` may follow; without it, all are 1.
+
     Raises
     ------
     UserError
-        A column is missing or a code stands twice.
+        A column is missing, a code stands twice, or ``encounters`` is no number above 0.
     """
     columns = ["code", "species", "english", "group", "family"]
     table = _read_sheet(path, columns)
     twice = table["code"][table["code"].duplicated()]
     if len(twice):
         raise UserError(f"{path}: code {twice.iloc[0]!r} stands twice")
-    return [Taxon(*row) for row in table[columns].itertuples(index=False)]
+    encounters = [1.0] * len(table)
+    if "encounters" in table:
+        for number, value in enumerate(table["encounters"]):
+            try:
+                encounters[number] = float(value)
+            except ValueError:
+                encounters[number] = math.nan
+            if not 0 < encounters[number] < math.inf:
+                raise UserError(f"{path}: encounters of {table['code'][number]} is {value!r}; give a number above 0")
+    return [Taxon(*row, often) for row, often in zip(table[columns].itertuples(index=False), encounters, strict=True)]
 
 
 def read_codes(path: Path) -> list[str]:

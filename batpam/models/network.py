@@ -59,10 +59,10 @@ class CallNetwork(nn.Module):
         #
         # power, and the background of each voice, meet in the first layer: as if the background were subtracted, for
         # a fraction of what subtracting it from every hop costs
-        self.see = nn.Conv2d(1, 4 * w, 8, (TIME_STRIDE, 4), padding=2, bias=False)
-        self.see_background = nn.Conv2d(1, 4 * w, (1, 8), (1, 4), padding=(0, 2), bias=False)
-        self.seen = nn.BatchNorm2d(4 * w)
-        self.gather = _conv(4 * w, 6 * w, stride=(1, 2))
+        self.see = nn.Conv2d(1, 2 * w, 8, (TIME_STRIDE, 4), padding=2, bias=False)
+        self.see_background = nn.Conv2d(1, 2 * w, (1, 8), (1, 4), padding=(0, 2), bias=False)
+        self.seen = nn.BatchNorm2d(2 * w)
+        self.gather = _conv(2 * w, 6 * w, stride=(1, 2))
         self.place = nn.Parameter(torch.zeros(6 * w, 1, rows))  # which frequency a row stands for
         self.shape = _conv(6 * w, 6 * w)
         context = settings.context_width

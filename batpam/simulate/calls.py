@@ -208,6 +208,8 @@ class _Bat:
         # now and then a bat is far from what is typical; the published ranges, from which the spreads are, leave it out
         self.own = {name: float(np.clip(0.65 * rng.standard_t(5), -2.6, 2.6)) for name in names}
         self.own_level = rng.normal(0, 2.5)
+        # close to vegetation calls that end flat elsewhere become short sweeps, from a clutter that differs between bats
+        self.sweeps_from, self.loudest = rng.uniform(0.6, 1.2), rng.uniform(1.05, 1.35)
         self.turn = rng.normal(0, 2.5)  # the head turns: neighbouring calls are alike in level
         # the two types of the barbastelle leave through mouth and nose, some 70 degrees apart (PMC4564259): from one
         # place one of them is often weak
@@ -233,10 +235,13 @@ class _Bat:
         start = self.draw(row, "start", 1.1 * tilt + self.own["start"], 0.25) * KHZ
         end = self.draw(row, "end", 0.4 * tilt + self.own["end"], 0.2) * KHZ
         peak = self.draw(row, "peak", (0.0 if cf else 0.5 * tilt) + self.own["peak"], 0.05 if cf else 0.2) * KHZ
-        if not cf and row["curve"] != "arch":
+        curve = row["curve"]
+        if curve == "fm-qcf" and self.clutter > self.sweeps_from:
+            curve, duration, start, peak = "fm", 0.6 * duration, 1.1 * start, self.loudest * end
+        if not cf and curve != "arch":
             end = min(end, peak - 300.0)
             start = max(start, peak + 300.0)
-        frequency, envelope = call_curve(row["curve"], start, end, peak, rng)
+        frequency, envelope = call_curve(curve, start, end, peak, rng)
         level = row["level"] + self.own_level + self.turn + self.type_level[number] + rng.normal(0, 1.5) - 4 * tilt
         return Call(time, duration, frequency, _swell(envelope, rng), self.harmonics(row), level)
 
@@ -276,7 +281,7 @@ class _Bat:
                 curve = "fm" if near > rng.uniform(0.2, 0.7) else curve
                 if curve == "fm":
                     frequency, envelope = call_curve(
-                        "fm", high * fall, low * fall * (1 - 0.06 * near), low * fall * 1.12, rng
+                        "fm", high * fall, low * fall * (1 - 0.06 * near), low * fall * self.loudest, rng
                     )
                     call = Call(time, call.duration, frequency, envelope, call.harmonics, call.level)
             shorter = max(

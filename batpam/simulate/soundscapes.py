@@ -204,10 +204,13 @@ def _add(samples: np.ndarray, wave: np.ndarray, begin: int) -> None:
 def _add_echoes(
     samples: np.ndarray, wave: np.ndarray, begin: int, rate: int, strength: float, rng: np.random.Generator
 ) -> None:
-    """A ground echo of 0.5 to 10 ms and a cloud of weaker ones, all duller than the call."""
+    """Echoes of smooth surfaces (ground, water, walls) of 0.2 to 10 ms, and a cloud of weaker ones, duller than the call."""
     dull = scipy.signal.lfilter([0.35, 0.3, 0.2, 0.15], [1.0], wave)
     if rng.random() < strength:
         _add(samples, dull * 10 ** (rng.uniform(-26, -8) / 20), begin + int(rng.uniform(0.5e-3, 10e-3) * rate))
+    if rng.random() < 0.3 * strength:  # near a hard surface the direct call is followed by copies hardly weaker
+        for _ in range(int(rng.integers(1, 4))):
+            _add(samples, wave * 10 ** (rng.uniform(-14, -1) / 20), begin + int(rng.uniform(0.2e-3, 4e-3) * rate))
     if rng.random() < 0.5 * strength:
         decay = rng.uniform(1e-3, 6e-3)
         for delay in rng.exponential(decay, int(rng.integers(4, 12))):

@@ -20,6 +20,10 @@ from batpam.training.examples import Scenes, simulate_example
 FAINT_SNR = 8.0
 """Calls below this signal-to-noise ratio, dB, are neither right nor wrong to find."""
 
+CENTRE_SPREAD = 0.15
+"""How far beside its centre a call may be found, re its length and its band: where a long call ends, and with it its
+centre, is uncertain by its echoes and the noise, and so is where a wide sweep is loudest."""
+
 CHUNK = 100
 """Examples to a file."""
 
@@ -226,9 +230,10 @@ def _draw_targets(boxes, snr, bat, nodes, call_types, heat, weight, node, call_t
             if snr[i] > FAINT_SNR and heat[row, frame] < 0.1:
                 node[row, frame] = nodes[i]
             continue
-        for r in range(max(row - 2, 0), min(row + 3, rows)):
-            for f in range(max(frame - 3, 0), min(frame + 4, frames)):
-                bump = np.exp(-0.5 * (((r - row) / 0.6) ** 2 + ((f - frame) / 0.7) ** 2))
+        tall, wide = max(0.6, CENTRE_SPREAD * (high - low)), max(0.7, CENTRE_SPREAD * (end - start))
+        for r in range(max(row - int(3 * tall + 1), 0), min(row + int(3 * tall + 2), rows)):
+            for f in range(max(frame - int(3 * wide + 1), 0), min(frame + int(3 * wide + 2), frames)):
+                bump = np.exp(-0.5 * (((r - row) / tall) ** 2 + ((f - frame) / wide) ** 2))
                 if bump < heat[r, f]:
                     continue  # nearer to another call; of two as near, the louder one comes later and takes it
                 heat[r, f] = bump

@@ -40,6 +40,9 @@ told), times from the start of the window in s, frequencies in Hz, signal-to-noi
 FILE_ENDS = 0.15
 """Share of windows with which a recording begins or ends."""
 
+SPARE = 0.15
+"""What is simulated more where a recording begins or ends, so that it can do so within a call, s."""
+
 MARGIN = 0.03
 """What is simulated before and after a window, so that calls at its ends are whole, s."""
 
@@ -53,6 +56,8 @@ class Scenes:
     codes
         Species, codes of ``calls.tsv``; events are numbered by their place here. What the simulator does not know is not
         drawn.
+    encounters
+        How often each species is drawn, re the others; all alike if empty.
     echoes, insects
         Whether calls echo, and whether insects sing.
     noises
@@ -63,6 +68,7 @@ class Scenes:
     echoes: bool = True
     insects: bool = True
     noises: tuple[Path, ...] = ()
+    encounters: tuple[float, ...] = ()
 
 
 def simulate_example(
@@ -93,12 +99,13 @@ def simulate_example(
 def simulate_scene(scenes: Scenes, duration: float, rng: np.random.Generator) -> tuple[np.ndarray, int, np.ndarray]:
     """Samples (float32, full scale 1) with :data:`MARGIN` before and after, their rate in Hz, and the events."""
     recorder = _draw_recorder(rng)
-    own = None
+    own, is_cut = None, rng.random() < FILE_ENDS
+    whole = duration + 2 * MARGIN + SPARE * is_cut
     if scenes.noises and rng.random() < 0.5:
-        own, rate = _own_noise(scenes.noises[int(rng.integers(len(scenes.noises)))], duration + 2 * MARGIN, rng)
+        own, rate = _own_noise(scenes.noises[int(rng.integers(len(scenes.noises)))], whole, rng)
         recorder = replace(recorder, sample_rate=rate)
     rate, wind = recorder.sample_rate, rng.uniform(0, 30) if rng.random() < 0.3 else 0.0
-    samples = np.zeros(int((duration + 2 * MARGIN) * rate))
+    samples = np.zeros(int(whole * rate))
     samples += self_noise(len(samples), recorder, rng, wind=wind)
     if own is not None:
         samples[: len(own)] += own * 10 ** ((noise_level(4e4, recorder, wind) - _level_at(own, rate, 4e4)) / 20)
@@ -111,24 +118,51 @@ def simulate_scene(scenes: Scenes, duration: float, rng: np.random.Generator) ->
     events = _add_confusers(samples, recorder, wind, rng, insects=scenes.insects, species=len(scenes.codes))
     for _ in range(int(rng.choice([0, 1, 2, 3], p=[0.2, 0.5, 0.22, 0.08]))):
         events += _add_bat(samples, scenes, recorder, wind, rng)
-    found = np.array([e for e in events if e[3] > MARGIN and e[2] < duration + MARGIN], EVENT)
+    found = np.array(events, EVENT)
     found["start"] -= MARGIN
     found["end"] -= MARGIN
-    if rng.random() < FILE_ENDS:
-        _cut(samples, found, round(MARGIN * rate), duration, at_start=rng.random() < 0.7)
+    if is_cut:
+        samples = _cut(samples, found, rate, duration, rng)
+    found = found[(found["end"] > 0) & (found["start"] < duration)]
     return to_pcm16(samples).astype(np.float32) / 32768, rate, found
 
 
-def _cut(samples: np.ndarray, found: np.ndarray, margin: int, duration: float, *, at_start: bool) -> None:
-    """Let a recording begin or end with the window, where many a call is cut: recorders are triggered by calls."""
+def _cut(samples: np.ndarray, found: np.ndarray, rate: int, duration: float, rng: np.random.Generator) -> np.ndarray:
+    """Let a recording begin or end with the window, often within a call: recorders are triggered by calls.
+
+    Parameters
+    ----------
+    samples
+        A window with :data:`MARGIN` before and after and :data:`SPARE` behind that.
+    found
+        Its events, changed in place.
+
+    Returns
+    -------
+    ndarray
+        The window with its margins, one of them silent.
+    """
+    at_start = rng.random() < 0.7
+    edge = 0.0 if at_start else duration
+    near = np.flatnonzero((found["call_type"] >= 0) & (found["end"] > edge) & (found["start"] < edge + SPARE))
+    shift = 0.0
+    if len(near) and rng.random() < 0.7:
+        call = found[rng.choice(near)]
+        shift = float(np.clip(rng.uniform(call["start"], call["end"]) - edge, 0.0, SPARE))
+    margin, whole = round(MARGIN * rate), found["end"] - found["start"]
+    found["start"] -= shift
+    found["end"] -= shift
+    samples = samples[round(shift * rate) :][: int((duration + 2 * MARGIN) * rate)]
     if at_start:
         samples[:margin] = 0.0
+        crossing = (found["start"] < 0) & (found["end"] > 0)
+        found["start"][crossing] = 0.0
     else:
         samples[len(samples) - margin :] = 0.0
-    whole = found["end"] - found["start"]
-    found["start"] = np.maximum(found["start"], 0.0 if at_start else -MARGIN)
-    found["end"] = np.minimum(found["end"], duration + (MARGIN if at_start else 0.0))
+        crossing = (found["start"] < duration) & (found["end"] > duration)
+        found["end"][crossing] = duration
     found["snr"][found["end"] - found["start"] < 0.5 * whole] = FOLDED_SNR  # too little is left to name it
+    return samples
 
 
 def _event(node: int, call_type: int, heard: Heard) -> tuple[float, ...]:
@@ -155,7 +189,8 @@ def _add_bat(
 ) -> list[tuple[float, ...]]:
     """Add a bat; the signal-to-noise ratio is drawn and sets its level, the distance sets the colour."""
     known = species_names()
-    species = int(rng.choice([i for i, code in enumerate(scenes.codes) if code in known]))
+    often = np.array([code in known for code in scenes.codes]) * np.array(scenes.encounters or 1.0)
+    species = int(rng.choice(len(scenes.codes), p=often / often.sum()))
     duration = len(samples) / recorder.sample_rate
     flight = Flight(
         closest=float(np.exp(rng.uniform(np.log(1.5), np.log(35)))),

@@ -57,7 +57,8 @@ def gather_windows(
     if unknown and (not settings.own or len(unknown) == len(taxa)):
         raise UserError(f"taxa: the simulator has no calls of {unknown[0]!r}; it knows {', '.join(known)}")
     noises = noise_files(settings.noises)
-    scenes = Scenes(tuple(taxon.code for taxon in taxa), settings.echoes, settings.insects, tuple(noises))
+    codes, encounters = zip(*((taxon.code, taxon.encounters) for taxon in taxa), strict=True)
+    scenes = Scenes(codes, settings.echoes, settings.insects, tuple(noises), encounters)
     simulated, held_out = _simulate(scenes, scalogram, settings, folder, workers)
     mined = hard_negatives(noises, scalogram, settings, workers)
     parts, weights = [simulated, mined], [1.0] * (len(simulated) + len(mined))

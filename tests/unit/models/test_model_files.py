@@ -93,6 +93,11 @@ def test_taxa_are_checked(tmp_path):
     with pytest.raises(UserError, match="group"):
         read_taxa(sheet)
     assert len(read_taxa(shipped_taxa())) == 29
+    sheet.write_text("code\tspecies\tenglish\tgroup\tfamily\tencounters\nA\ta\ta\tg\tf\t0.5\nB\tb\tb\tg\tf\toften\n")
+    with pytest.raises(UserError, match="encounters of B is 'often'"):
+        read_taxa(sheet)
+    sheet.write_text(sheet.read_text().replace("often", "2"))
+    assert [taxon.encounters for taxon in read_taxa(sheet)] == [0.5, 2.0]
 
 
 def test_species_that_may_occur_are_those_of_the_list(tmp_path):

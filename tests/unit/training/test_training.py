@@ -17,7 +17,7 @@ from batpam.models.taxonomy import membership, nodes
 from batpam.scalograms.settings import ScalogramSettings
 from batpam.simulate.soundscapes import Recorder, self_noise
 from batpam.training.dataset import FAINT_SNR, CallDataset, Examples, simulate_examples
-from batpam.training.examples import EVENT, Scenes, simulate_example, simulate_scene
+from batpam.training.examples import EVENT, MARGIN, Scenes, simulate_example, simulate_scene
 from batpam.training.fit import call_losses, train
 from batpam.training.measure import _fit_sequence, calibrate, measure
 from batpam.training.own import held_out
@@ -89,6 +89,28 @@ def test_scenes_without_insects_have_none_and_own_noise_is_mixed_in(tmp_path):
     assert np.median(np.sort(shares)[-5:]) > 100 * np.median(np.sort(shares)[:4])
 
 
+def test_species_are_drawn_as_often_as_they_are_met():
+    scenes = Scenes(("Ppip", "Rhip"), insects=False, encounters=(9.0, 1.0))
+    drawn = [simulate_scene(scenes, 0.2, np.random.default_rng([4, i]))[2]["node"] for i in range(60)]
+    windows = [sum(species in nodes for nodes in drawn) for species in (0, 1)]
+    assert windows[0] > 3 * windows[1] > 0
+
+
+def test_recordings_begin_and_end_within_calls():
+    """What lies beyond the end of a recording is silent, and a call that crosses it begins or ends there."""
+    crossing = {"start": 0, "end": 0}
+    for i in range(150):
+        samples, rate, events = simulate_scene(Scenes(("Nnoc",), insects=False), 0.3, np.random.default_rng([6, i]))
+        margin, calls = round(MARGIN * rate), events[(events["node"] == 0) & (events["snr"] >= FAINT_SNR)]
+        assert abs(len(samples) - (0.3 + 2 * MARGIN) * rate) < 2
+        for side, silent in (("start", samples[:margin]), ("end", samples[len(samples) - margin :])):
+            if not silent.any():
+                crossing[side] += int(
+                    ((calls["start"] == 0) if side == "start" else (calls["end"] == np.float32(0.3))).sum()
+                )
+    assert min(crossing.values()) >= 1 and sum(crossing.values()) >= 5
+
+
 def repeat_targets(item, classes):
     """A prediction that says what the targets say."""
     of_classes = torch.nn.functional.one_hot(item["node"].clamp(min=0), classes).permute(2, 0, 1) * 9.0
@@ -136,8 +158,22 @@ def test_a_cell_belongs_to_the_call_whose_centre_is_nearest():
     assert item["heat"][3, 40] == item["heat"][4, 40] == 1
 
 
+def test_a_long_call_may_be_found_further_from_its_centre():
+    events = np.zeros(2, EVENT)
+    for event, centre, length in zip(events, (50, 140), (2, 20), strict=True):
+        event["snr"], event["low"], event["high"], event["peak"] = 30.0, 24e3, 26e3, 25e3
+        event["start"], event["end"] = (centre + 0.5 - length / 2) * FRAME, (centre + 0.5 + length / 2) * FRAME
+    silence = np.zeros((round(WINDOW / TRANSFORM.hop), TRANSFORM.voices), np.uint8)
+    item = CallDataset(Examples([silence], [events], [True]), len(CODES), TRANSFORM)[0]
+    row = int(item["heat"][:, 50].argmax())
+    short, long = item["heat"][row, 50:56], item["heat"][row, 140:146]
+    assert short[0] == long[0] == 1
+    assert (long[1:] > short[1:]).all() and long[2] > 0.5 > short[2]
+
+
 def test_loss_is_least_for_the_targets_and_ignores_what_has_no_weight(examples):
-    item = CallDataset(examples, len(CODES), TRANSFORM)[int(np.argmax([len(e) for e in examples.events]))]
+    data = CallDataset(examples, len(CODES), TRANSFORM)
+    item = max((data[i] for i in range(len(data))), key=lambda item: int((item["heat"] > 0.99).sum()))
     batch = {name: value[None] for name, value in item.items()}
     below = torch.from_numpy(membership(TAXA))
     right = repeat_targets(item, len(CODES) + 2)
