@@ -59,6 +59,29 @@ def test_clutter_shortens_and_raises_calls():
     assert near_duration < 0.75 * open_duration and near_start > open_start + 5_000
 
 
+def test_calls_that_end_flat_become_sweeps_close_to_vegetation():
+    def sweeps(clutter):
+        first = [call_sequence("Eser", 0.6, np.random.default_rng([1, i]), clutter=clutter)[0] for i in range(40)]
+        search = [call.frequency for call in first if call.call_type == "echolocation"]
+        return np.mean([np.mean(f < 1.15 * f.min()) < 0.3 for f in search])  # little of the call is near its end
+
+    assert sweeps(0.0) < 0.2 and sweeps(1.0) > 0.5
+
+
+def test_some_calls_are_followed_by_copies_hardly_weaker():
+    call = call_sequence("Mdau", 0.1, np.random.default_rng(3), clutter=0.5)[0]
+
+    def behind(echoes, i):
+        """Loudest instant between the end of the call and 4 ms later, re that of the call."""
+        samples, rng = np.zeros(96_000), np.random.default_rng([7, i])
+        heard = hear_call(samples, call, Flight(closest=5, speed=0.1), Recorder(noise=-60), rng, echoes=echoes)
+        first, last = int(heard.start * 384_000), int(heard.end * 384_000) + 40
+        return np.abs(samples[last : last + 1536]).max() / np.abs(samples[first:last]).max()
+
+    strong = np.mean([behind(1.0, i) > 10 ** (-14 / 20) for i in range(60)])
+    assert 0.1 < strong < 0.7 and max(behind(0.0, i) for i in range(20)) < 0.05
+
+
 def test_call_is_heard_where_and_how_loud_the_truth_says():
     rng = np.random.default_rng(3)
     recorder = Recorder(noise=-40)
