@@ -404,8 +404,8 @@ def activity(
 
     settings = _hold_to_limits(
         activity={
-            "min_score": min_score, "min_taxon_score": min_taxon_score, "thresholds": _thresholds(threshold or []),
-            "gap": gap, "min_calls": min_calls,
+            "min_score": min_score, "min_taxon_score": min_taxon_score, "gap": gap, "min_calls": min_calls,
+            "thresholds": _pairs("--threshold", threshold, "NAME=PROBABILITY, 'Myotis=0.8' for example"),
         }
     ).activity  # fmt: skip
     deployment = _of_site(_deployments(sites, recordings, timezone), site)[0]
@@ -413,13 +413,13 @@ def activity(
     run(index, detections, ledger, health, deployment, card, output, **settings.model_dump())
 
 
-def _thresholds(given: list[str]) -> dict[str, str]:
-    """Take options ``NAME=PROBABILITY`` apart."""
-    apart = [text.rpartition("=") for text in given]
-    for text, (name, _, _) in zip(given, apart, strict=True):
+def _pairs(option: str, given: list[str] | None, form: str) -> dict[str, str]:
+    """Take options ``NAME=VALUE`` apart; ``form`` says what to write, for the error."""
+    apart = [text.rpartition("=") for text in given or []]
+    for text, (name, _, _) in zip(given or [], apart, strict=True):
         if not name:
-            raise UserError(f"--threshold {text!r}: write NAME=PROBABILITY, 'Myotis=0.8' for example")
-    return {name: number for name, _, number in apart}
+            raise UserError(f"{option} {text!r}: write {form}")
+    return {name: value for name, _, value in apart}
 
 
 def _of_site(deployments: Any, site: str) -> Any:
@@ -491,6 +491,10 @@ AnnotatedRecordings = Annotated[
     Path | None, typer.Option(help="Folder of the recordings; without it they lie beside the annotations.")
 ]
 AnnotationFormat = Annotated[str, typer.Option(help="Format of the annotations; docs/annotations.md lists them.")]
+LabelNames = Annotated[
+    list[str] | None,
+    typer.Option("--name", help="What a label means: LABEL=MEANING, once for each; an empty meaning leaves it out."),
+]
 Taxa = Annotated[Path | None, typer.Option(help="Species that labels are held to; without it those of the model.")]
 
 
@@ -528,6 +532,7 @@ def annotations(
     path: AnnotationsFile,
     recordings: AnnotatedRecordings = None,
     format: AnnotationFormat = "auto",
+    name: LabelNames = None,
     model: Model = None,
     taxa: Taxa = None,
     output: Annotated[Path | None, typer.Option(help="Plain CSV to write them to.")] = None,
@@ -538,10 +543,14 @@ def annotations(
     from batpam.training.annotations.show import summarise, write_plain
 
     species = read_taxa(taxa) if taxa else read_card(model or shipped_model()).taxa
-    found = read_annotations(path, species, recordings=recordings, format=format)
+    found = read_annotations(path, species, recordings=recordings, format=format, names=_label_names(name))
     print(summarise(found))
     if output:
         write_plain(found, output)
+
+
+def _label_names(given: list[str] | None) -> dict[str, str]:
+    return _pairs("--name", given, "LABEL=MEANING, '4=Pip35' for example")
 
 
 @app.command(epilog=_example("batpam evaluate labels.csv --recordings recordings/ --output evaluation --workers 2"))
@@ -550,6 +559,7 @@ def evaluate(
     output: Annotated[Path, typer.Option(help="Folder for the page and its tables.")],
     recordings: AnnotatedRecordings = None,
     format: AnnotationFormat = "auto",
+    name: LabelNames = None,
     time_expansion: Annotated[
         float, typer.Option(min=1, help="Time expansion of recordings of which the annotations do not tell it.")
     ] = 1.0,
@@ -566,8 +576,8 @@ def evaluate(
 
     summary = evaluate_model(
         path, model or shipped_model(), output,
-        recordings=recordings, format=format, time_expansion=time_expansion, min_score=min_score,
-        species_list=species_list, title=title, device=device, workers=workers,
+        recordings=recordings, format=format, names=_label_names(name), time_expansion=time_expansion,
+        min_score=min_score, species_list=species_list, title=title, device=device, workers=workers,
     )  # fmt: skip
     print(f"{output / 'evaluation.html'}: {headline(summary)}")
 

@@ -29,7 +29,7 @@ SHIPPED = "europe"
 class Taxon:
     """A species of the network: short code, scientific and English name, the group it is confused in, its family.
 
-    ``encounters`` is how often its calls are met, re the other species; simulated scenes are drawn so.
+    ``encounters`` is how often a bat of it is drawn in simulated scenes, re the other species.
     """
 
     code: str
@@ -125,7 +125,12 @@ def load_model(path: Path) -> tuple["CallNetwork", ModelCard]:
     network = CallNetwork(card.network)
     try:
         missing, unexpected = network.load_state_dict(load_file(path), strict=False)
-    except (OSError, SafetensorError, RuntimeError) as error:
+    except RuntimeError as error:
+        raise UserError(
+            f"model {path}: the weights are those of a network of other sizes; take them and the card from the same "
+            "training, the batpam that it was made with (training.batpam in the card), or train it again"
+        ) from error
+    except (OSError, SafetensorError) as error:
         raise UserError(f"model {path}: the weights cannot be read ({str(error).splitlines()[0]})") from error
     if unexpected or any(not name.endswith("num_batches_tracked") for name in missing):
         raise UserError(f"model {path}: the weights do not fit the card; take both from the same training")

@@ -208,8 +208,9 @@ class _Bat:
         # now and then a bat is far from what is typical; the published ranges, from which the spreads are, leave it out
         self.own = {name: float(np.clip(0.65 * rng.standard_t(5), -2.6, 2.6)) for name in names}
         self.own_level = rng.normal(0, 2.5)
-        # close to vegetation calls that end flat elsewhere become short sweeps, from a clutter that differs between bats
-        self.sweeps_from, self.loudest = rng.uniform(0.6, 1.2), rng.uniform(1.05, 1.35)
+        # close to vegetation, from a clutter that differs between bats, calls that end flat elsewhere become short sweeps;
+        # where these, and those of an approach, are loudest differs between bats too
+        self.sweeps_from, self.loudest_re_end = rng.uniform(0.6, 1.2), rng.uniform(1.05, 1.35)
         self.turn = rng.normal(0, 2.5)  # the head turns: neighbouring calls are alike in level
         # the two types of the barbastelle leave through mouth and nose, some 70 degrees apart (PMC4564259): from one
         # place one of them is often weak
@@ -237,7 +238,7 @@ class _Bat:
         peak = self.draw(row, "peak", (0.0 if cf else 0.5 * tilt) + self.own["peak"], 0.05 if cf else 0.2) * KHZ
         curve = row["curve"]
         if curve == "fm-qcf" and self.clutter > self.sweeps_from:
-            curve, duration, start, peak = "fm", 0.6 * duration, 1.1 * start, self.loudest * end
+            curve, duration, start, peak = "fm", 0.6 * duration, 1.1 * start, self.loudest_re_end * end
         if not cf and curve != "arch":
             end = min(end, peak - 300.0)
             start = max(start, peak + 300.0)
@@ -281,7 +282,7 @@ class _Bat:
                 curve = "fm" if near > rng.uniform(0.2, 0.7) else curve
                 if curve == "fm":
                     frequency, envelope = call_curve(
-                        "fm", high * fall, low * fall * (1 - 0.06 * near), low * fall * self.loudest, rng
+                        "fm", high * fall, low * fall * (1 - 0.06 * near), low * fall * self.loudest_re_end, rng
                     )
                     call = Call(time, call.duration, frequency, envelope, call.harmonics, call.level)
             shorter = max(

@@ -4,7 +4,7 @@ Levels are sound pressure levels until the microphone: a recorder is described b
 full scale and by its own noise, and turns pressure into samples.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -95,6 +95,9 @@ class Heard:
     snr
         Highest level over the noise within :data:`BAND` of the frequency, less what a sweep loses in such a band, dB;
         :data:`FOLDED_SNR` of a call whose loudest part lies above the Nyquist frequency.
+    track
+        Of a call, up to 33 instants of that part: time (s), frequency (Hz), level (dB re full scale) and snr (dB), shape
+        (k, 4).
     """
 
     start: float
@@ -104,6 +107,7 @@ class Heard:
     peak: float
     level: float
     snr: float
+    track: np.ndarray = field(default_factory=lambda: np.empty((0, 4)), compare=False, repr=False)
 
 
 def hear_call(
@@ -174,9 +178,31 @@ def hear_call(
         return None
     folded = np.abs(curve - rate * np.round(curve / rate))
     shown = folded[visible]
+    some = visible[np.linspace(0, len(visible) - 1, min(len(visible), 33)).astype(int)]
+    level = 20 * np.log10(np.maximum(amplitude, 1e-12))
     return Heard(
-        first / rate, last / rate, float(shown.min()), float(shown.max()), float(folded[loudest]),
-        float(20 * np.log10(amplitude[loudest])), float(snr.max()) if curve[loudest] < rate / 2 else FOLDED_SNR,
+        first / rate, last / rate, float(shown.min()), float(shown.max()), float(folded[loudest]), float(level[loudest]),
+        float(snr.max()) if curve[loudest] < rate / 2 else FOLDED_SNR,
+        np.stack([(begin + some) / rate, folded[some], level[some], snr[some]], axis=1),
+    )  # fmt: skip
+
+
+def trim(heard: Heard, first: float, last: float) -> Heard:
+    """What is left of a call in a recording from ``first`` to ``last`` (s).
+
+    Of less than half of it nobody can say of what it is: :data:`FOLDED_SNR`.
+    """
+    inside = heard.track[(heard.track[:, 0] >= first) & (heard.track[:, 0] <= last)]
+    heard = replace(heard, start=max(heard.start, first), end=min(heard.end, last))
+    if len(inside) == len(heard.track):
+        return heard
+    if len(inside) < len(heard.track) / 2:
+        return replace(heard, snr=FOLDED_SNR)
+    frequency, level, snr = inside[:, 1], inside[:, 2], inside[:, 3]
+    loudest = int(level.argmax())
+    return replace(
+        heard, low=float(frequency.min()), high=float(frequency.max()), peak=float(frequency[loudest]),
+        level=float(level[loudest]), snr=min(heard.snr, float(snr.max())),
     )  # fmt: skip
 
 

@@ -24,6 +24,12 @@ CENTRE_SPREAD = 0.15
 """How far beside its centre a call may be found, re its length and its band: where a long call ends, and with it its
 centre, is uncertain by its echoes and the noise, and so is where a wide sweep is loudest."""
 
+FURTHEST = 5.0
+"""The same in frames and rows, at most: long labels are of a sequence, not of a call."""
+
+LEARNT = 0.2
+"""Cells about as near to a centre as this heat says learn what the call is."""
+
 CHUNK = 100
 """Examples to a file."""
 
@@ -122,7 +128,7 @@ class CallDataset(Dataset):
 
     Each item is a dict of ``power`` (hops, voices) in dB and the maps ``heat`` (rows, frames) of call centres,
     ``weight`` (rows, frames), 0 where nothing is to be learnt, ``node`` and ``call_type`` (rows, frames), -1 where none
-    is to be learnt, and ``extent`` (4, rows, frames).
+    is to be learnt, ``extent`` (4, rows, frames), and ``share`` (rows, frames), of what is learnt of a call, in that cell.
 
     Parameters
     ----------
@@ -156,6 +162,7 @@ class CallDataset(Dataset):
             "node": np.full((rows, frames), -1, np.int64),
             "call_type": np.full((rows, frames), -1, np.int64),
             "extent": np.zeros((EXTENTS, rows, frames), np.float32),
+            "share": np.zeros((rows, frames), np.float32),
         }
         _draw_targets(_boxes(events, self.settings), events["snr"], _is_bat(events, self.species), events["node"].astype(np.int64), events["call_type"].astype(np.int64), **maps)  # fmt: skip
         return {"power": torch.from_numpy(power), **{name: torch.from_numpy(values) for name, values in maps.items()}}
@@ -212,9 +219,10 @@ def _log_voices(settings: ScalogramSettings) -> np.ndarray:
 
 
 @numba.njit(cache=True, nogil=True)
-def _draw_targets(boxes, snr, bat, nodes, call_types, heat, weight, node, call_type, extent):  # type: ignore[no-untyped-def]
+def _draw_targets(boxes, snr, bat, nodes, call_types, heat, weight, node, call_type, extent, share):  # type: ignore[no-untyped-def]
     """Draw events into the maps of :class:`CallDataset`, the loudest last; faint calls are neither right nor wrong."""
     rows, frames = heat.shape
+    owner = np.full(heat.shape, -1)
     for i in np.argsort(snr):
         start, end, low, high, peak = boxes[i]
         centre = (start + end) / 2
@@ -228,20 +236,29 @@ def _draw_targets(boxes, snr, bat, nodes, call_types, heat, weight, node, call_t
         row, frame = min(max(int(peak), 0), rows - 1), int(centre)
         if not bat[i]:
             if snr[i] > FAINT_SNR and heat[row, frame] < 0.1:
-                node[row, frame] = nodes[i]
+                node[row, frame], owner[row, frame] = nodes[i], i
             continue
-        tall, wide = max(0.6, CENTRE_SPREAD * (high - low)), max(0.7, CENTRE_SPREAD * (end - start))
+        tall = max(0.6, min(CENTRE_SPREAD * (high - low), FURTHEST))
+        wide = max(0.7, min(CENTRE_SPREAD * (end - start), FURTHEST))
         for r in range(max(row - int(3 * tall + 1), 0), min(row + int(3 * tall + 2), rows)):
             for f in range(max(frame - int(3 * wide + 1), 0), min(frame + int(3 * wide + 2), frames)):
                 bump = np.exp(-0.5 * (((r - row) / tall) ** 2 + ((f - frame) / wide) ** 2))
                 if bump < heat[r, f]:
                     continue  # nearer to another call; of two as near, the louder one comes later and takes it
                 heat[r, f] = bump
-                if bump > 0.2:
+                if bump > LEARNT:
                     weight[r, f] = 1
-                    node[r, f] = nodes[i]
+                    node[r, f], owner[r, f] = nodes[i], i
                     call_type[r, f] = call_types[i]
                     extent[0, r, f] = max(f + 0.5 - start, 0.0)
                     extent[1, r, f] = max(end - f - 0.5, 0.0)
                     extent[2, r, f] = max(r + 0.5 - low, 0.0)
                     extent[3, r, f] = max(high - r - 0.5, 0.0)
+    cells = np.zeros(len(boxes))
+    for i in owner.ravel():
+        if i >= 0:
+            cells[i] += 1
+    for r in range(rows):
+        for f in range(frames):
+            if owner[r, f] >= 0:
+                share[r, f] = 1 / cells[owner[r, f]]

@@ -24,6 +24,7 @@ from batpam.simulate.soundscapes import (
     reverberation,
     self_noise,
     to_pcm16,
+    trim,
 )
 
 SAMPLE_RATES = (192_000, 250_000, 256_000, 288_000, 300_000, 384_000, 441_000, 500_000)
@@ -43,8 +44,15 @@ FILE_ENDS = 0.15
 SPARE = 0.15
 """What is simulated more where a recording begins or ends, so that it can do so within a call, s."""
 
+TRIGGERS = 10.0
+"""Signal-to-noise ratio of calls that set off a recorder, at least, dB."""
+
 MARGIN = 0.03
 """What is simulated before and after a window, so that calls at its ends are whole, s."""
+
+
+_Event = tuple[int, int, Heard]
+"""Node, call type, and what is heard of it."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +113,7 @@ def simulate_scene(scenes: Scenes, duration: float, rng: np.random.Generator) ->
         own, rate = _own_noise(scenes.noises[int(rng.integers(len(scenes.noises)))], whole, rng)
         recorder = replace(recorder, sample_rate=rate)
     rate, wind = recorder.sample_rate, rng.uniform(0, 30) if rng.random() < 0.3 else 0.0
-    samples = np.zeros(int(whole * rate))
+    samples = np.zeros(int((duration + 2 * MARGIN) * rate) + round(SPARE * rate) * is_cut)
     samples += self_noise(len(samples), recorder, rng, wind=wind)
     if own is not None:
         samples[: len(own)] += own * 10 ** ((noise_level(4e4, recorder, wind) - _level_at(own, rate, 4e4)) / 20)
@@ -118,51 +126,66 @@ def simulate_scene(scenes: Scenes, duration: float, rng: np.random.Generator) ->
     events = _add_confusers(samples, recorder, wind, rng, insects=scenes.insects, species=len(scenes.codes))
     for _ in range(int(rng.choice([0, 1, 2, 3], p=[0.2, 0.5, 0.22, 0.08]))):
         events += _add_bat(samples, scenes, recorder, wind, rng)
-    found = np.array(events, EVENT)
+    if is_cut:
+        samples, events = _cut(samples, events, rate, rng)
+    found = np.array([_event(*event) for event in events], EVENT)
     found["start"] -= MARGIN
     found["end"] -= MARGIN
-    if is_cut:
-        samples = _cut(samples, found, rate, duration, rng)
     found = found[(found["end"] > 0) & (found["start"] < duration)]
     return to_pcm16(samples).astype(np.float32) / 32768, rate, found
 
 
-def _cut(samples: np.ndarray, found: np.ndarray, rate: int, duration: float, rng: np.random.Generator) -> np.ndarray:
-    """Let a recording begin or end with the window, often within a call: recorders are triggered by calls.
+def _cut(
+    samples: np.ndarray, events: list[_Event], rate: int, rng: np.random.Generator
+) -> tuple[np.ndarray, list[_Event]]:
+    """Let a recording begin or end with the window, within a call if one is near: recorders are triggered by calls.
 
     Parameters
     ----------
     samples
         A window with :data:`MARGIN` before and after and :data:`SPARE` behind that.
-    found
-        Its events, changed in place.
 
     Returns
     -------
-    ndarray
-        The window with its margins, one of them silent.
+    samples : ndarray
+        The window with its margins, of which one is silent.
+    events : list
+        What is left of them, moved with the window.
     """
-    at_start = rng.random() < 0.7
-    edge = 0.0 if at_start else duration
-    near = np.flatnonzero((found["call_type"] >= 0) & (found["end"] > edge) & (found["start"] < edge + SPARE))
-    shift = 0.0
-    if len(near) and rng.random() < 0.7:
-        call = found[rng.choice(near)]
-        shift = float(np.clip(rng.uniform(call["start"], call["end"]) - edge, 0.0, SPARE))
-    margin, whole = round(MARGIN * rate), found["end"] - found["start"]
-    found["start"] -= shift
-    found["end"] -= shift
-    samples = samples[round(shift * rate) :][: int((duration + 2 * MARGIN) * rate)]
+    at_start, count, margin = rng.random() < 0.7, len(samples) - round(SPARE * rate), round(MARGIN * rate)
+    edge = margin / rate if at_start else (count - margin) / rate
+    near = [
+        heard
+        for _, call_type, heard in events
+        if call_type >= 0 and heard.snr > TRIGGERS and heard.end > edge and heard.start < edge + SPARE
+    ]
+    shift = 0
+    if near:
+        heard = near[int(rng.integers(len(near)))]
+        lost = rng.uniform(0, 0.5)
+        within = heard.start + (lost if at_start else 1 - lost) * (heard.end - heard.start)
+        shift = round(float(np.clip(within - edge, 0.0, SPARE)) * rate)
+    samples = samples[shift : shift + count]
     if at_start:
         samples[:margin] = 0.0
-        crossing = (found["start"] < 0) & (found["end"] > 0)
-        found["start"][crossing] = 0.0
     else:
-        samples[len(samples) - margin :] = 0.0
-        crossing = (found["start"] < duration) & (found["end"] > duration)
-        found["end"][crossing] = duration
-    found["snr"][found["end"] - found["start"] < 0.5 * whole] = FOLDED_SNR  # too little is left to name it
-    return samples
+        samples[count - margin :] = 0.0
+    first, last = (edge, np.inf) if at_start else (-np.inf, edge)
+    moved = [(node, call_type, _later(heard, -shift / rate)) for node, call_type, heard in events]
+    return samples, [
+        (node, call_type, trim(heard, first, last))
+        for node, call_type, heard in moved
+        if heard.end > first and heard.start < last
+    ]
+
+
+def _later(heard: Heard, seconds: float) -> Heard:
+    return replace(
+        heard,
+        start=heard.start + seconds,
+        end=heard.end + seconds,
+        track=heard.track + np.array([seconds, 0.0, 0.0, 0.0]),
+    )
 
 
 def _event(node: int, call_type: int, heard: Heard) -> tuple[float, ...]:
@@ -186,7 +209,7 @@ def _draw_recorder(rng: np.random.Generator) -> Recorder:
 
 def _add_bat(
     samples: np.ndarray, scenes: Scenes, recorder: Recorder, wind: float, rng: np.random.Generator
-) -> list[tuple[float, ...]]:
+) -> list[_Event]:
     """Add a bat; the signal-to-noise ratio is drawn and sets its level, the distance sets the colour."""
     known = species_names()
     often = np.array([code in known for code in scenes.codes]) * np.array(scenes.encounters or 1.0)
@@ -219,7 +242,7 @@ def _add_bat(
         louder = replace(call, level=call.level + shift)
         heard = hear_call(alone, louder, flight, recorder, rng, echoes=echoes * scenes.echoes, wind=wind)
         if heard is not None:
-            found.append(_event(species, CALL_TYPES.index(call.call_type), heard))
+            found.append((species, CALL_TYPES.index(call.call_type), heard))
     samples += alone
     if tail is not None and scenes.echoes and alone.any():
         weather = {"temperature": flight.temperature, "humidity": flight.humidity}
@@ -229,7 +252,7 @@ def _add_bat(
 
 def _add_confusers(
     samples: np.ndarray, recorder: Recorder, wind: float, rng: np.random.Generator, *, insects: bool, species: int
-) -> list[tuple[float, ...]]:
+) -> list[_Event]:
     """Add everything that is not a bat; levels are relative to the noise at 40 kHz."""
     rate, floor = recorder.sample_rate, float(noise_level(4e4, recorder, wind))
     songs: list[Heard] = []
@@ -257,7 +280,7 @@ def _add_confusers(
     for node, heards in ((species, songs), (species + 1, noises)):
         for heard in heards:
             snr = heard.level - float(noise_level(max(heard.peak, 1e3), recorder, wind))
-            found.append(_event(node, -1, replace(heard, snr=snr)))
+            found.append((node, -1, replace(heard, snr=snr)))
     return found
 
 

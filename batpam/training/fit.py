@@ -212,7 +212,7 @@ def call_losses(prediction: Prediction, target: dict[str, Tensor], below: Tensor
     The call map takes the penalty-reduced focal loss of CornerNet (Law & Deng 2018, eq. 1; alpha 2, beta 4). The classes
     take the negative log of the probability of the labelled node, which is the sum over the classes below it: a call
     known to be a *Myotis* teaches that, and not which. Extents take a smooth L1 on their square roots. All but the
-    first are learnt at the centres of events only.
+    first are learnt round the centres of events only, of every event as much, however many cells it has.
 
     Parameters
     ----------
@@ -221,28 +221,31 @@ def call_losses(prediction: Prediction, target: dict[str, Tensor], below: Tensor
     """
     heat, weight = target["heat"], target["weight"]
     p = torch.sigmoid(prediction.call.float()).clamp(1e-5, 1 - 1e-5)
-    centre = heat > 0.99
+    centre = heat == 1
     positive = -((1 - p) ** 2) * torch.log(p) * centre
     negative = -((1 - heat) ** 4) * p**2 * torch.log(1 - p) * ~centre
     losses = {"call": ((positive + negative) * weight).sum() / centre.sum().clamp(min=1)}
     known = target["node"] >= 0
-    node = target["node"][known]
+    node, share = target["node"][known], target["share"][known]
     logits = prediction.classes.float().permute(0, 2, 3, 1)[known]
     surprise = logits.logsumexp(1) - logits.masked_fill(~below[node], -torch.inf).logsumexp(1)
-    share = torch.where(below[node, -len(NO_BAT) :].any(1), NO_BAT_WEIGHT, 1.0)
-    losses["classes"] = (surprise * share).sum() / share.sum().clamp(min=1)
+    is_bat = ~below[node, -len(NO_BAT) :].any(1)
+    losses["classes"] = _mean(surprise, share * torch.where(is_bat, 1.0, NO_BAT_WEIGHT))
     typed = target["call_type"] >= 0
     kinds = prediction.call_type.float().permute(0, 2, 3, 1)[typed]
-    losses["call_type"] = functional.cross_entropy(kinds, target["call_type"][typed], reduction="sum") / max(
-        len(kinds), 1
-    )
-    bat = known & (heat > 0.1)
-    found = extents(prediction.extent).permute(0, 2, 3, 1)[bat]
-    wanted = target["extent"].permute(0, 2, 3, 1)[bat]
-    apart = functional.smooth_l1_loss(torch.sqrt(found + 1e-3), torch.sqrt(wanted + 1e-3), reduction="sum")
-    losses["extent"] = apart / max(found.numel(), 1)
+    surprise = functional.cross_entropy(kinds, target["call_type"][typed], reduction="none")
+    losses["call_type"] = _mean(surprise, target["share"][typed])
+    found = extents(prediction.extent).permute(0, 2, 3, 1)[known][is_bat]
+    wanted = target["extent"].permute(0, 2, 3, 1)[known][is_bat]
+    apart = functional.smooth_l1_loss(torch.sqrt(found + 1e-3), torch.sqrt(wanted + 1e-3), reduction="none")
+    losses["extent"] = _mean(apart.mean(1), share[is_bat])
     losses["loss"] = losses["call"] + losses["classes"] + 0.3 * losses["call_type"] + 0.2 * losses["extent"]
     return losses
+
+
+def _mean(values: Tensor, weights: Tensor) -> Tensor:
+    """Weighted mean, 0 of nothing."""
+    return (values * weights).sum() / weights.sum().clamp(min=1e-6)
 
 
 def describe(card: ModelCard) -> str:

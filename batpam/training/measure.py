@@ -134,12 +134,16 @@ def _fit_sequence(detections: pd.DataFrame, calls: pd.DataFrame, species: int, a
     kind = detections["call_type"].to_numpy(int)
     time = (detections["time"] + detections["example"] * 100 * SPAN_S).to_numpy(float)  # examples far apart
     rows, true = found["detection"].to_numpy(), found["node"].to_numpy()
+    met = (
+        np.bincount(true[kind[rows] == CALL_TYPES.index("echolocation")], minlength=species) + 1.0
+    )  # none is never met
+    met = tuple((met / met.sum()).round(5).tolist())
 
     def of(numbers: np.ndarray) -> Calibration:
         same, weight, temperature = 0.999 / (1 + np.exp(-numbers[0])), np.exp(numbers[1]), np.exp(numbers[2])
         return replace(
             alone, same_bat=round(float(same), 4), sequence_weight=round(float(weight), 4),
-            sequence_temperature=round(float(temperature), 4),
+            sequence_temperature=round(float(temperature), 4), met=met,
         )  # fmt: skip
 
     def surprise(numbers: np.ndarray) -> float:

@@ -99,77 +99,112 @@ def hard_negatives(
     return Examples(power, [np.empty(0, EVENT)] * len(power), [True] * len(power))
 
 
+def read_own(entries: Sequence[OwnData], taxa: Sequence[Taxon]) -> list[Annotations]:
+    """Read the labels of own recordings, in real time; say what of them takes no part.
+
+    Raises
+    ------
+    UserError
+        They cannot be read, or two entries name the same recording.
+    """
+    read, seen = [], dict[str, str]()
+    for own in entries:
+        annotations = read_annotations(
+            Path(own.annotations), taxa, recordings=Path(own.recordings) if own.recordings else None, format=own.format,
+            names=own.names,
+        )  # fmt: skip
+        for row in annotations.unknown.itertuples():
+            print(
+                f"{row.where}: label {row.label!r} fits no taxon ({row.count} times); left out of training",
+                file=sys.stderr,
+            )
+        recordings = annotations.recordings
+        for name in recordings.loc[~recordings["exists"], "recording"]:
+            print(f"{own.annotations}: recording {name} is not there; left out", file=sys.stderr)
+        for name in recordings.loc[recordings["exists"], "recording"]:
+            if name in seen:  # it might be learnt by the labels of one and held out by those of the other
+                raise UserError(
+                    f"own: {name} has labels in {seen[name]} and in {own.annotations}; "
+                    "put the labels of a recording into one entry"
+                )
+            seen[name] = own.annotations
+        read.append(in_real_time(annotations, own.time_expansion))
+    return read
+
+
 def own_examples(
-    own: OwnData,
+    annotations: Annotations,
+    of: str,
     taxa: Sequence[Taxon],
     scalogram: ScalogramSettings,
     settings: TrainingSettings,
     kept: Path,
     workers: int = 1,
-) -> tuple[Examples, Examples]:
-    """Windows of labelled recordings: to fit on, and held out by site or by recording.
+) -> tuple[Examples, Examples, Examples]:
+    """Windows of labelled recordings: to fit on, held out to check, held out to test (:func:`split`).
 
     Parameters
     ----------
+    annotations
+        One of :func:`read_own`.
+    of
+        What they were read from, for messages.
     kept
         CSV that the annotations of what is held out are written to, for ``batpam evaluate``.
 
     Raises
     ------
     UserError
-        The annotations cannot be read, or fit no window.
+        They fit no window.
     """
-    annotations = read_annotations(
-        Path(own.annotations), taxa, recordings=Path(own.recordings) if own.recordings else None, format=own.format
-    )
-    annotations = in_real_time(annotations, own.time_expansion)
-    for row in annotations.unknown.itertuples():
-        print(
-            f"{row.where}: label {row.label!r} fits no taxon ({row.count} times); left out of training", file=sys.stderr
-        )
     recordings = annotations.recordings
-    for row in recordings[~recordings["exists"]].itertuples():
-        print(f"{own.annotations}: recording {row.recording} is not there; left out", file=sys.stderr)
     recordings = recordings[recordings["exists"]]
     # a file that is said to have a bat, but of which no call is marked, tells nothing of the rest of it
     marked = annotations.events.loc[annotations.events["extent"] != "file", "recording"]
     whole = annotations.events.loc[annotations.events["extent"] == "file", "recording"]
     sure = recordings["exhaustive"] & ~(recordings["recording"].isin(whole) & ~recordings["recording"].isin(marked))
     recordings = recordings.assign(exhaustive=sure)
-    aside = held_out(recordings, settings.seed)
-    out = set(recordings.loc[aside, "recording"])
+    part_of = split(recordings, settings.seed)
+    out = set(recordings.loc[part_of > 0, "recording"])
     held = annotations.recordings["recording"].isin(out), annotations.events["recording"].isin(out)
     kept.parent.mkdir(parents=True, exist_ok=True)
     write_plain(
         replace(annotations, recordings=annotations.recordings[held[0]], events=annotations.events[held[1]]), kept
     )
-    print(f"{own.annotations}: {len(out)} of {len(recordings)} recordings are held out: {kept}", file=sys.stderr)
+    print(f"{of}: {len(out)} of {len(recordings)} recordings are held out: {kept}", file=sys.stderr)
     by_recording = dict(list(_with_found_calls(annotations, taxa, settings, workers).groupby("recording")))
-    parts: dict[bool, list[Examples]] = {False: [], True: []}
+    parts: tuple[list[Examples], ...] = ([], [], [])
     with Progress("reading labelled recordings", len(recordings), "recordings") as progress:
-        for number, (row, is_out) in enumerate(zip(recordings.itertuples(), aside, strict=True), start=1):
+        for number, (row, part) in enumerate(zip(recordings.itertuples(), part_of, strict=True), start=1):
             own_events = by_recording.get(row.recording, annotations.events[:0])
             try:
-                parts[bool(is_out)].append(_examples_of(row, own_events, taxa, scalogram, settings.window))
+                parts[part].append(_examples_of(row, own_events, taxa, scalogram, settings.window))
             except AudioError as error:
                 print(f"{row.recording}: {error}; left out", file=sys.stderr)
             progress.at(number)
-    made = join(parts[False]), join(parts[True])
+    made = join(parts[0]), join(parts[1]), join(parts[2])
     if not len(made[0]):
-        raise UserError(
-            f"own: no window of {own.annotations} can be trained on; `batpam annotations` shows what is in it"
-        )
+        raise UserError(f"own: no window of {of} can be trained on; `batpam annotations` shows what is in it")
     return made
 
 
-def held_out(recordings: pd.DataFrame, seed: int) -> np.ndarray:
-    """Which recordings are held out, bool of shape (recordings,): as the annotations say, else by folder or recording."""
-    if recordings["split"].eq("test").any():
-        return recordings["split"].eq("test").to_numpy()
+def split(recordings: pd.DataFrame, seed: int) -> np.ndarray:
+    """Part recordings, by folder or by recording: 0 to fit on, 1 held out to check, 2 held out to test.
+
+    Held out is what the annotations say, else :data:`HELD_OUT` of the folders, or of the recordings where there are
+    few folders; whole folders or recordings are to check and to test by turns.
+
+    Returns
+    -------
+    ndarray of int, shape (recordings,)
+    """
     folders = recordings["recording"].map(lambda path: str(Path(path).parent))
     units = folders if folders.nunique() >= FEW_SITES else recordings["recording"]
     names = sorted(units.unique(), key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest())
-    return units.isin(names[: round(HELD_OUT * len(names))]).to_numpy()
+    told = recordings["split"].eq("test")
+    out = told if told.any() else units.isin(names[: round(HELD_OUT * len(names))])
+    turns = {name: 1 + turn % 2 for turn, name in enumerate(name for name in names if (out & units.eq(name)).any())}
+    return np.where(out, units.map(turns).fillna(0), 0).astype(int)
 
 
 def start_model(settings: TrainingSettings) -> Path:
@@ -188,9 +223,12 @@ def _with_found_calls(
         nunique=("taxon", "nunique"), taxon=("taxon", "first"), call_type=("call_type", "first"),
         start_s=("start_s", lambda s: s.min(skipna=False)), end_s=("end_s", lambda s: s.max(skipna=False)),
     )  # fmt: skip
-    one = one[(one["nunique"] == 1) & ~one.index.isin(events["recording"])]
     about = annotations.recordings.set_index("recording")
     one = one[about.loc[one.index, "exists"].to_numpy(bool)]
+    several, timed = one["nunique"] > 1, one.index.isin(events["recording"])
+    _say_left_out(one.index[several], "labels of whole files of several taxa")
+    _say_left_out(one.index[timed & ~several], "labels of whole files beside labels with times")
+    one = one[~several & ~timed]
     if not len(one):
         return events
     files = [
@@ -198,12 +236,18 @@ def _with_found_calls(
         for name in one.index
     ]
     calls, _ = detect_files(files, start_model(settings), min_score=SURE, device=settings.device, workers=workers)
+    _say_left_out(one.index.difference(calls.get("recording", [])), "labels of whole files in which no call was found")
     if not len(calls):
         return events
     of = one.loc[calls["recording"]].reset_index(drop=True)
     inside = ~(calls["end_s"] < of["start_s"]) & ~(calls["start_s"] > of["end_s"])  # a stretch not told is all of it
     found = calls.assign(taxon=of["taxon"], call_type=of["call_type"], extent="event")[inside]
     return pd.concat([events, found[[c for c in events.columns if c in found]]], ignore_index=True)
+
+
+def _say_left_out(recordings: Sequence[str], what: str) -> None:
+    if len(recordings):
+        print(f"own: {what}: {len(recordings)}, {recordings[0]} for example; left out of training", file=sys.stderr)
 
 
 def _examples_of(
@@ -213,8 +257,12 @@ def _examples_of(
     file = AudioFile(Path(row.recording), float(row.time_expansion), int(row.channel) + 1)  # type: ignore[attr-defined]
     exhaustive = bool(row.exhaustive)  # type: ignore[attr-defined]
     info = probe(file.path)
-    count = int(info.readable / (info.rate * file.time_expansion) // window) + 1
+    lasts = info.readable / (info.rate * file.time_expansion)
+    count = int(lasts // window) + 1
     middle = (events["start_s"] + events["end_s"].fillna(events["start_s"])) / 2
+    beyond = int(((middle < 0) | (middle > lasts)).sum())
+    if beyond:
+        print(f"own: {file.path}: {beyond} labels lie beyond its {lasts:.2f} s; left out of training", file=sys.stderr)
     places = range(count) if exhaustive else sorted(set((middle // window).astype(int)) & set(range(count)))
     power = list(_windows(file, places, scalogram, window))
     found = [

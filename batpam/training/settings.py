@@ -15,6 +15,9 @@ class OwnData(Section):
     annotations: str = Field(description="File or folder of annotations (docs/annotations.md).")
     recordings: str = Field("", description="Folder of the recordings; empty: beside the annotations.")
     format: str = Field("auto", description="Format of the annotations.")
+    names: dict[str, str] = Field(
+        default_factory=dict, description="What labels mean, LABEL: MEANING; an empty meaning leaves the label out."
+    )
     time_expansion: float = Field(
         1.0, ge=1, le=100, description="Time expansion of the recordings of which the annotations do not tell it."
     )

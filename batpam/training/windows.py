@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,11 @@ from batpam.scalograms.settings import ScalogramSettings
 from batpam.simulate.calls import species_names
 from batpam.training.dataset import Examples, simulate_examples
 from batpam.training.examples import Scenes
-from batpam.training.own import hard_negatives, join, noise_files, own_examples
+from batpam.training.own import hard_negatives, join, noise_files, own_examples, read_own
 from batpam.training.settings import TrainingSettings
+
+NOISES_ASIDE = 5
+"""Of as many recordings of noise, one lies under held-out windows alone."""
 
 
 @dataclass(frozen=True)
@@ -59,26 +62,38 @@ def gather_windows(
     noises = noise_files(settings.noises)
     codes, encounters = zip(*((taxon.code, taxon.encounters) for taxon in taxa), strict=True)
     scenes = Scenes(codes, settings.echoes, settings.insects, tuple(noises), encounters)
-    simulated, held_out = _simulate(scenes, scalogram, settings, folder, workers)
-    mined = hard_negatives(noises, scalogram, settings, workers)
+    labelled = read_own(settings.own, taxa)
+    noises_aside = noises[::NOISES_ASIDE] if len(noises) > 1 else noises  # one alone has to do for both
+    noises_learnt = [path for path in noises if path not in noises_aside] or noises
+    simulated, held_out = _simulate(scenes, noises_learnt, noises_aside, scalogram, settings, folder, workers)
+    mined = hard_negatives(noises_learnt, scalogram, settings, workers)
     parts, weights = [simulated, mined], [1.0] * (len(simulated) + len(mined))
-    for number, own in enumerate(settings.own, start=1):
-        mine, aside = own_examples(own, taxa, scalogram, settings, folder / f"held-out-{number}.csv", workers)
+    checked, tested = [held_out.every(2, 0)], [held_out.every(2, 1)]
+    for number, (own, annotations) in enumerate(zip(settings.own, labelled, strict=True), start=1):
+        kept = folder / f"held-out-{number}.csv"
+        mine, *aside = own_examples(annotations, own.annotations, taxa, scalogram, settings, kept, workers)
         parts.append(mine)
         weights += [own.weight * len(simulated) / len(mine)] * len(mine)
-        held_out = join([held_out, aside])
+        checked.append(aside[0])
+        tested.append(aside[1])
     train = join(parts)
     learnt = {int(node) for events in train.events for node in np.unique(events["node"])}
     never = [taxon.code for number, taxon in enumerate(taxa) if number not in learnt]
     if unknown and never:
         raise UserError(f"taxa: neither the simulator nor the own data have calls of {never[0]!r}; leave it out")
-    return Windows(train, weights, held_out.every(2, 0), held_out.every(2, 1))
+    return Windows(train, weights, join(checked), join(tested))
 
 
 def _simulate(
-    scenes: Scenes, scalogram: ScalogramSettings, settings: TrainingSettings, folder: Path, workers: int
+    scenes: Scenes,
+    noises_learnt: Sequence[Path],
+    noises_aside: Sequence[Path],
+    scalogram: ScalogramSettings,
+    settings: TrainingSettings,
+    folder: Path,
+    workers: int,
 ) -> tuple[Examples, Examples]:
-    """Windows to fit on and to hold out."""
+    """Windows to fit on and to hold out, each over its own noises."""
     held_out = max(settings.windows // 10, 2)
     into = folder / f"windows-{digest(str(scenes), asdict(scalogram), settings.window, settings.seed)}"
     if int(os.environ.get("LOCAL_RANK", 0)) > 0:  # the first of several GPUs' processes has made them
@@ -86,11 +101,12 @@ def _simulate(
     with Progress("simulating", settings.windows + held_out, "windows") as progress:
         made = [
             simulate_examples(
-                count, scenes, scalogram, settings.window, seed=seed, folder=into, workers=workers,
-                progress=lambda done, before=before: progress.at(before + done),  # type: ignore[misc]
+                count, replace(scenes, noises=tuple(noises)), scalogram, settings.window, seed=seed, folder=into,
+                workers=workers, progress=lambda done, before=before: progress.at(before + done),  # type: ignore[misc]
             )
-            for count, seed, before in (
-                (settings.windows, 2 * settings.seed, 0), (held_out, 2 * settings.seed + 1, settings.windows),
+            for count, noises, seed, before in (
+                (settings.windows, noises_learnt, 2 * settings.seed, 0),
+                (held_out, noises_aside, 2 * settings.seed + 1, settings.windows),
             )
         ]  # fmt: skip
     return made[0], made[1]

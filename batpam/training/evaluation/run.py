@@ -1,6 +1,7 @@
 """A model held against annotated recordings."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ def evaluate_model(
     *,
     recordings: Path | None = None,
     format: str = "auto",
+    names: Mapping[str, str] | None = None,
     time_expansion: float = 1.0,
     min_score: float = 0.5,
     species_list: Path | None = None,
@@ -35,7 +37,7 @@ def evaluate_model(
 
     Parameters
     ----------
-    annotations, recordings, format
+    annotations, recordings, format, names
         See :func:`batpam.training.annotations.read.read_annotations`.
     time_expansion
         Of the recordings of which the annotations do not tell it.
@@ -52,7 +54,8 @@ def evaluate_model(
         The annotations cannot be read, or none of their recordings is there.
     """
     card = read_card(model)
-    truth = in_real_time(read_annotations(annotations, card.taxa, recordings=recordings, format=format), time_expansion)
+    told = read_annotations(annotations, card.taxa, recordings=recordings, format=format, names=names)
+    truth = in_real_time(told, time_expansion)
     for row in truth.unknown.itertuples():
         print(f"{row.where}: label {row.label!r} fits no taxon ({row.count} times); it takes no part", file=sys.stderr)
     there = truth.recordings[truth.recordings["exists"]]

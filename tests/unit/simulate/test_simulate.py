@@ -78,8 +78,9 @@ def test_some_calls_are_followed_by_copies_hardly_weaker():
         first, last = int(heard.start * 384_000), int(heard.end * 384_000) + 40
         return np.abs(samples[last : last + 1536]).max() / np.abs(samples[first:last]).max()
 
-    strong = np.mean([behind(1.0, i) > 10 ** (-14 / 20) for i in range(60)])
-    assert 0.1 < strong < 0.7 and max(behind(0.0, i) for i in range(20)) < 0.05
+    # the echo of the ground is 8 dB weaker at least
+    strong = np.mean([behind(1.0, i) > 10 ** (-7 / 20) for i in range(60)])
+    assert 0.03 < strong < 0.5 and max(behind(0.0, i) for i in range(20)) < 0.05
 
 
 def test_call_is_heard_where_and_how_loud_the_truth_says():

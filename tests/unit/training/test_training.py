@@ -1,4 +1,7 @@
 import json
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pandas as pd
@@ -9,18 +12,18 @@ import torch
 from batpam.errors import UserError
 from batpam.models.calibration import Calibration
 from batpam.models.decode import decode
-from batpam.models.files import Taxon, load_model
-from batpam.models.network import Prediction
+from batpam.models.files import ModelCard, Taxon, load_model, write_model
+from batpam.models.network import CallNetwork, Prediction
 from batpam.models.sequence import name_in_sequence
-from batpam.models.settings import TIME_STRIDE
+from batpam.models.settings import TIME_STRIDE, NetworkSettings
 from batpam.models.taxonomy import membership, nodes
 from batpam.scalograms.settings import ScalogramSettings
-from batpam.simulate.soundscapes import Recorder, self_noise
+from batpam.simulate.soundscapes import Heard, Recorder, self_noise
 from batpam.training.dataset import FAINT_SNR, CallDataset, Examples, simulate_examples
-from batpam.training.examples import EVENT, MARGIN, Scenes, simulate_example, simulate_scene
-from batpam.training.fit import call_losses, train
+from batpam.training.examples import EVENT, MARGIN, SPARE, Scenes, _cut, simulate_example, simulate_scene
+from batpam.training.fit import _network, call_losses, train
 from batpam.training.measure import _fit_sequence, calibrate, measure
-from batpam.training.own import held_out
+from batpam.training.own import hard_negatives, own_examples, read_own, split
 from batpam.training.settings import TrainingSettings, read_training_settings
 
 TRANSFORM = ScalogramSettings(voices=48)
@@ -103,12 +106,47 @@ def test_recordings_begin_and_end_within_calls():
         samples, rate, events = simulate_scene(Scenes(("Nnoc",), insects=False), 0.3, np.random.default_rng([6, i]))
         margin, calls = round(MARGIN * rate), events[(events["node"] == 0) & (events["snr"] >= FAINT_SNR)]
         assert abs(len(samples) - (0.3 + 2 * MARGIN) * rate) < 2
-        for side, silent in (("start", samples[:margin]), ("end", samples[len(samples) - margin :])):
-            if not silent.any():
-                crossing[side] += int(
-                    ((calls["start"] == 0) if side == "start" else (calls["end"] == np.float32(0.3))).sum()
-                )
-    assert min(crossing.values()) >= 1 and sum(crossing.values()) >= 5
+        if not samples[:margin].any():
+            crossing["start"] += int((calls["start"] == 0).sum())
+        if not samples[len(samples) - margin :].any():
+            crossing["end"] += int((abs(calls["end"] - 0.3) < 1e-4).sum())
+    assert crossing["start"] >= 4 and crossing["end"] >= 1
+
+
+def test_a_call_that_is_cut_is_what_is_left_of_it():
+    """A sweep from 80 to 30 kHz, ones in the samples, between two that are far from the ends."""
+    rate, ends = 250_000, 0
+    count = int((0.3 + 2 * MARGIN) * rate)
+    for seed in range(40):
+        events, samples = [], np.zeros(count + round(SPARE * rate))
+        for start, end in ((0.05, 0.06), (0.2, 0.21), (0.38, 0.39)):
+            u = np.linspace(0, 1, 21)
+            track = np.stack([start + 0.01 * u, 80e3 - 50e3 * u, -20 - 5 * u, 30 - 5 * u], axis=1)
+            events.append((0, 0, Heard(start, end, 30e3, 80e3, 80e3, -20.0, 30.0, track)))
+            samples[round(start * rate) : round(end * rate)] = 1.0
+        kept, left = _cut(samples, events, rate, np.random.default_rng(seed))
+        assert len(kept) == count
+        sounds = np.zeros(count)
+        for _, _, heard in left:
+            sounds[max(round(heard.start * rate), 0) : max(round(heard.end * rate), 0)] = 1.0
+            lasts = heard.end - heard.start
+            if lasts < 0.0099:
+                ends += 1
+                assert lasts > 0.005 - 1e-4 and heard.snr > 20
+                first = 80e3 - 5e6 * (0.01 - lasts) if heard.start < 0.1 else 80e3
+                assert heard.peak == heard.high == pytest.approx(first, abs=3e3)
+                assert heard.low == pytest.approx(first - 5e6 * lasts, abs=3e3)
+        np.testing.assert_allclose(np.flatnonzero(sounds), np.flatnonzero(kept), atol=2)
+    assert ends >= 36  # of some next to nothing is lost
+
+
+def test_a_label_of_a_whole_window_is_one_centre():
+    event = np.zeros(1, EVENT)
+    event["snr"], event["low"], event["high"], event["peak"], event["end"] = 30.0, 15e3, 90e3, 40e3, WINDOW
+    silence = np.zeros((round(WINDOW / TRANSFORM.hop), TRANSFORM.voices), np.uint8)
+    item = CallDataset(Examples([silence], [event], [True]), len(CODES), TRANSFORM)[0]
+    assert (item["heat"] == 1).sum() == 1 and (item["node"] >= 0).float().mean() < 0.2
+    assert item["share"].sum() == pytest.approx(1)
 
 
 def repeat_targets(item, classes):
@@ -190,7 +228,7 @@ def test_a_label_of_a_group_teaches_the_group_and_not_which_species():
     family = list(nodes(TAXA)).index("Vespertilionidae")
     maps = {
         "heat": torch.zeros(1, 2, 4), "weight": torch.ones(1, 2, 4), "node": torch.full((1, 2, 4), -1),
-        "call_type": torch.full((1, 2, 4), -1), "extent": torch.zeros(1, 4, 2, 4),
+        "call_type": torch.full((1, 2, 4), -1), "extent": torch.zeros(1, 4, 2, 4), "share": torch.ones(1, 2, 4),
     }  # fmt: skip
     maps["heat"][0, 1, 2], maps["node"][0, 1, 2] = 1.0, family
 
@@ -236,13 +274,14 @@ def test_settings_of_a_training_are_checked(tmp_path):
 
 def test_recordings_are_held_out_by_site_and_never_in_parts():
     many = pd.DataFrame({"recording": [f"site{i % 10}/{i}.wav" for i in range(100)], "split": ""})
-    out = held_out(many, 1)
+    part = split(many, 1)
     sites = many["recording"].str.split("/").str[0]
-    assert set(sites[out]) & set(sites[~out]) == set() and out.sum() == 20
+    assert [set(sites[part == k]) & set(sites[part == m]) for k, m in ((0, 1), (0, 2), (1, 2))] == [set()] * 3
+    assert np.bincount(part).tolist() == [80, 10, 10]
     few = pd.DataFrame({"recording": [f"site/{i}.wav" for i in range(20)], "split": ""})
-    assert held_out(few, 1).sum() == 4 and (held_out(few, 1) == held_out(few, 1)).all()
+    assert np.bincount(split(few, 1)).tolist() == [16, 2, 2] and (split(few, 1) == split(few, 1)).all()
     told = few.assign(split=["test"] * 3 + ["train"] * 17)
-    assert held_out(told, 1).tolist() == [True] * 3 + [False] * 17
+    assert sorted(split(told, 1)[:3]) in ([1, 1, 2], [1, 2, 2]) and not split(told, 1)[3:].any()
 
 
 class Oracle(torch.nn.Module):
@@ -289,7 +328,6 @@ def small(**changes):
     return TrainingSettings(**fixed, scalogram={"voices": TRANSFORM.voices}, **changes)
 
 
-@pytest.mark.slow
 def test_calibration_lets_search_calls_name_a_buzz_and_no_more_than_they_know():
     """Calls of one bat: search calls are named right four times in five, calls of the buzz by chance."""
     rng = np.random.default_rng(0)
@@ -317,6 +355,7 @@ def test_calibration_lets_search_calls_name_a_buzz_and_no_more_than_they_know():
     assert np.mean(np.array(right)[buzz]) > 0.9
 
 
+@pytest.mark.slow
 def test_training_learns_writes_a_model_goes_on_and_can_be_trained_further(tmp_path):
     output = tmp_path / "m.safetensors"
     card = train(TAXA, small(), output, workers=2)
@@ -350,12 +389,88 @@ def test_own_recordings_with_labels_are_trained_on(tmp_path):
             rows.append(f"r{i}.wav,{start},{start + 0.005},50000,90000,{'Ppip' if i % 2 else 'Blarb'},true")
         soundfile.write(tmp_path / f"r{i}.wav", samples, rate)
     (tmp_path / "labels.csv").write_text("\n".join(rows) + "\n")
-    from batpam.training.own import own_examples
-
     settings = small(own=[{"annotations": str(tmp_path / "labels.csv")}])
-    mine, aside = own_examples(settings.own[0], TAXA, TRANSFORM, settings, tmp_path / "held-out.csv")
-    assert "r" in (tmp_path / "held-out.csv").read_text()
-    assert len(aside) and len(mine) + len(aside) == 6 * 3
+    (labels,) = read_own(settings.own, TAXA)
+    kept = tmp_path / "held-out.csv"
+    mine, checked, tested = own_examples(labels, "labels.csv", TAXA, TRANSFORM, settings, kept)
+    assert "r" in kept.read_text()
+    assert len(checked) and len(mine) + len(checked) + len(tested) == 6 * 3
     events = np.concatenate(mine.events)
     assert events.dtype == EVENT and set(events["node"]) == {0}
     assert (events["snr"] > FAINT_SNR).any() and (events["snr"] < FAINT_SNR).any()  # labels that fit nothing
+    with pytest.raises(UserError, match=r"r0\.wav has labels in .* and in .*; put the labels of a recording into one"):
+        read_own(settings.own * 2, TAXA)
+
+
+def test_labels_beyond_a_recording_and_of_several_taxa_are_counted(tmp_path, capsys):
+    soundfile.write(tmp_path / "r.wav", np.zeros(64_000), 256_000)
+    soundfile.write(tmp_path / "s.wav", np.zeros(64_000), 256_000)
+    (tmp_path / "labels.csv").write_text(
+        "file,start_s,end_s,label\nr.wav,0.1,0.11,Ppip\nr.wav,7.1,7.11,Ppip\ns.wav,,,Ppip\ns.wav,,,Nnoc\n"
+    )
+    settings = small(own=[{"annotations": str(tmp_path / "labels.csv")}])
+    (labels,) = read_own(settings.own, TAXA)
+    own_examples(labels, "labels.csv", TAXA, TRANSFORM, settings, tmp_path / "held-out.csv")
+    said = capsys.readouterr().err
+    assert "r.wav: 1 labels lie beyond its 0.25 s" in said
+    assert "labels of whole files of several taxa: 1, " in said and "s.wav for example" in said
+
+
+def a_network_that_finds(tmp_path, bias):
+    """A model of random weights that finds a call everywhere, or nowhere."""
+    torch.manual_seed(0)
+    network = CallNetwork(NetworkSettings(classes=len(CODES) + 2, voices=TRANSFORM.voices, width=2, context_width=8))
+    torch.nn.init.constant_(network.heads.bias[:1], bias)
+    model = tmp_path / "some.safetensors"
+    write_model(network, ModelCard("some", TAXA, TRANSFORM, network.settings, Calibration(), {}, {}), model)
+    return model
+
+
+@pytest.mark.parametrize(("bias", "windows"), [(9.0, 3), (-30.0, 0)])
+def test_hard_negatives_are_windows_in_which_the_model_finds_bats(tmp_path, bias, windows):
+    noise = self_noise(256_000, Recorder(sample_rate=256_000), np.random.default_rng(0))
+    soundfile.write(tmp_path / "rain.wav", noise, 256_000)
+    found = hard_negatives(
+        [tmp_path / "rain.wav"],
+        TRANSFORM,
+        small(start=str(a_network_that_finds(tmp_path, bias)), noises=[str(tmp_path)]),
+    )
+    assert len(found) == windows and all(found.exhaustive) and not any(len(events) for events in found.events)
+    assert all(power.shape == (round(WINDOW / TRANSFORM.hop), TRANSFORM.voices) for power in found.power)
+
+
+def test_a_new_species_begins_as_the_first_of_its_group(tmp_path):
+    model = a_network_that_finds(tmp_path, 0.0)
+    old = load_model(model)[0].heads
+    new = Taxon("Nlei", "Nyctalus leisleri", "", "Nyctaloid", "Vespertilionidae")
+    other = Taxon("Tten", "Tadarida teniotis", "", "Tadarida", "Molossidae")
+    heads = _network((other, TAXA[2], new, TAXA[0]), small(start=str(model))).heads
+    for name in ("weight", "bias"):
+        was, now = getattr(old, name), getattr(heads, name)
+        # call; Tten as the first of all, Nnoc, Nlei as Nnoc, Ppip; insect, noise, types and extents
+        assert torch.equal(now, was[[0, 1, 3, 3, 1, *range(4, len(was))]])
+
+
+@pytest.mark.slow
+def test_a_training_that_was_killed_goes_on(tmp_path):
+    settings, output = tmp_path / "t.yaml", tmp_path / "m.safetensors"
+    (tmp_path / "taxa.tsv").write_text(
+        "code\tspecies\tenglish\tgroup\tfamily\n" + "".join(f"{c}\t{c}\t{c}\tG\tF\n" for c in CODES)
+    )
+    settings.write_text(
+        f"taxa: {tmp_path / 'taxa.tsv'}\nwindows: 60\nwindow: 0.4\nepochs: 40\npatience: 40\nbatch: 4\n"
+        "device: cpu\nscalogram: {voices: 48}\n"
+    )
+    command = [sys.executable, "-m", "batpam", "train", "--config", str(settings), "--output", str(output)]
+    first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    last = None
+    while last is None and first.poll() is None:
+        time.sleep(0.05)
+        last = next((tmp_path / "m-training").glob("run-*/last.ckpt"), None)
+    first.kill()
+    first.wait()
+    assert last is not None and not output.exists()
+    subprocess.run(command, capture_output=True, check=True)
+    assert output.exists()
+    log = pd.read_csv(last.parent / "log" / "metrics.csv")
+    assert log["epoch"].min() >= 1 and log["epoch"].max() == 39
