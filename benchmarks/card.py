@@ -12,7 +12,13 @@ import numpy as np
 from batpam.models.files import ModelCard, read_card, shipped_model
 
 SIZE, EDGE = 300, 45
-"""Of each of the two plots, pixels."""
+"""Of each plot, pixels."""
+
+PLOTS = (
+    ("detection_probability", "detections", "is a bat call"), ("group_probability", "calls", "is of the group"),
+    ("species_probability", "calls", "is the species"),
+)  # fmt: skip
+"""Metric, what it counts, and what the share is of."""
 
 
 def shares(values: dict[str, Any]) -> str:
@@ -35,15 +41,13 @@ def group_confusion(card: ModelCard) -> str:
 
 
 def diagram(card: ModelCard) -> str:
-    """Share that is right against the probability that was stated: of detections, and of the best species; as SVG."""
+    """Share that is right against the probability that was stated: of detections, groups and species; as SVG."""
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {2 * (SIZE + EDGE) + 20} {SIZE + 2 * EDGE}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {len(PLOTS) * (SIZE + EDGE) + 20} {SIZE + 2 * EDGE}" '
         'font-family="sans-serif" font-size="12" fill="#222">',
         '<rect width="100%" height="100%" fill="white"/>',
     ]
-    for number, (name, count, title) in enumerate(
-        (("detection_probability", "detections", "is a bat call"), ("species_probability", "calls", "is the species"))
-    ):
+    for number, (name, count, title) in enumerate(PLOTS):
         left, bottom = EDGE + number * (SIZE + EDGE), SIZE + EDGE
         parts.append(f'<rect x="{left}" y="{EDGE}" width="{SIZE}" height="{SIZE}" fill="none" stroke="#999"/>')
         parts.append(f'<path d="M{left} {bottom}L{left + SIZE} {EDGE}" stroke="#999" stroke-dasharray="4"/>')

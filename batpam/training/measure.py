@@ -175,8 +175,9 @@ def measure(
     classes = _stack(chosen)[:, : len(taxa)]
     guess, true = classes.argmax(1), hit["node"].to_numpy()
     group = np.array([taxon.group for taxon in taxa])
-    certain = classes.max(1)
-    bins = np.clip((certain * 10).astype(int), 0, 9)
+    names, of_group = np.unique(group, return_inverse=True)
+    groups = classes @ np.eye(len(names))[of_group]
+    seen = detections[detections["bat"].notna()]
     kinds = hit["call_type"].to_numpy() == chosen["call_type"].to_numpy()
     confusion = pd.crosstab(
         pd.Categorical.from_codes(true, [t.code for t in taxa]), pd.Categorical.from_codes(guess, [t.code for t in taxa]),
@@ -197,19 +198,23 @@ def measure(
             for low, high in pairwise(SNR_EDGES)
         },
         "species_right_by_code": {t.code: _share((guess == true)[true == k]) for k, t in enumerate(taxa) if (true == k).any()},
-        "species_probability": [
-            {"probability": round(float(certain[bins == b].mean()), 3), "right": _share((guess == true)[bins == b]), "calls": int((bins == b).sum())}
-            for b in range(10)
-            if (bins == b).any()
-        ],
-        "detection_probability": [
-            {"probability": round(float(part["score"].mean()), 3), "right": _share(part["bat"]), "detections": len(part)}
-            for _, part in detections[detections["bat"].notna()].groupby(
-                (detections["score"] * 10).astype(int).clip(upper=9)
-            )
-        ],
+        "species_probability": _bins(classes.max(1), guess == true, "calls"),
+        "group_probability": _bins(groups.max(1), groups.argmax(1) == of_group[true], "calls"),
+        "detection_probability": _bins(seen["score"].to_numpy(float), seen["bat"].to_numpy(float), "detections"),
         "confusion": confusion.to_numpy().tolist(),
     }  # fmt: skip
+
+
+def _bins(probability: np.ndarray, right: np.ndarray, what: str) -> list[dict[str, Any]]:
+    """What was stated and what was right, by the probability in steps of 0.1."""
+    bins = np.clip((probability * 10).astype(int), 0, 9)
+    return [
+        {
+            "probability": round(float(probability[bins == b].mean()), 3), "right": _share(right[bins == b]),
+            what: int((bins == b).sum()),
+        }
+        for b in np.unique(bins)
+    ]  # fmt: skip
 
 
 def _stack(detections: pd.DataFrame) -> np.ndarray:

@@ -318,6 +318,7 @@ def test_calibration_makes_probabilities_of_scores(examples):
         return np.average([b["probability"] for b in bins], weights=[b[count] for b in bins])
 
     assert stated(metrics["species_probability"], "calls") == pytest.approx(metrics["species_right"], abs=0.1)
+    assert stated(metrics["group_probability"], "calls") == pytest.approx(metrics["group_right"], abs=0.1)
     bins = metrics["detection_probability"]
     true = np.average([b["right"] for b in bins], weights=[b["detections"] for b in bins])
     assert 0.1 < true < 0.9 and stated(bins, "detections") == pytest.approx(true, abs=0.05)
