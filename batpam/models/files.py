@@ -189,7 +189,8 @@ def read_taxa(path: Path) -> list[Taxon]:
                 encounters[number] = math.nan
             if not 0 < encounters[number] < math.inf:
                 raise UserError(f"{path}: encounters of {table['code'][number]} is {value!r}; give a number above 0")
-    return [Taxon(*row, often) for row, often in zip(table[columns].itertuples(index=False), encounters, strict=True)]
+    rows = table[columns].to_dict("records")
+    return [Taxon(**row, encounters=often) for row, often in zip(rows, encounters, strict=True)]
 
 
 def read_codes(path: Path) -> list[str]:
