@@ -19,8 +19,6 @@ class Calibration:
     same_bat, sequence_weight, sequence_temperature
         How calls take part in the names of their neighbours (:func:`batpam.models.sequence.name_in_sequence`); not at all
         with a weight of 0.
-    met
-        Share of each species in the search calls of the held-out windows, for the same end; all alike if empty.
     """
 
     temperature: float = 1.0
@@ -29,7 +27,6 @@ class Calibration:
     same_bat: float = 0.0
     sequence_weight: float = 0.0
     sequence_temperature: float = 1.0
-    met: tuple[float, ...] = ()
 
     def probability(self, score: np.ndarray) -> np.ndarray:
         """Probability of a bat call for detection scores, shape kept."""

@@ -18,12 +18,11 @@ def name_in_sequence(
 ) -> np.ndarray:
     """Let the search calls of a sequence take part in the species of every call in it.
 
-    A neighbour with the probabilities p says ``log(a p / q + 1 - a)`` of a species, where a is how likely it is that both
-    calls are of one species, and q how often the species is met: that it is met often, the call's own probability says
-    already. What the neighbours within :data:`SPAN_S` say is averaged by their scores, weighted, and added to the
-    logarithm of the call's own probabilities. Calls of buzzes and social calls are named by the others and name none, as
-    in identification by eye: they are alike in many species. ``a``, ``q``, the weight and a temperature come from held-out
-    windows (:func:`batpam.training.measure.calibrate`).
+    A neighbour with the probabilities p says ``log(a p + (1 - a) / K)`` of the K species, where a is how likely it is that
+    both calls are of one species. What the neighbours within :data:`SPAN_S` say is averaged by their scores, weighted, and
+    added to the logarithm of the call's own probabilities. Calls of buzzes and social calls are named by the others and
+    name none, as in identification by eye: they are alike in many species. ``a``, the weight and a temperature are fitted
+    on held-out windows (:func:`batpam.training.measure.calibrate`).
 
     Parameters
     ----------
@@ -54,8 +53,8 @@ def name_in_sequence(
     order = np.argsort(time, kind="stable")
     when, own = time[order], classes[order, : -len(NO_BAT)] / score[order, None]
     speaks = np.where(call_type[order] == CALL_TYPES.index("echolocation"), score[order], 0.0)
-    a, met = calibration.same_bat, np.array(calibration.met or [1 / own.shape[1]])
-    said = np.log(a * own / met + 1 - a) * speaks[:, None]
+    a = calibration.same_bat
+    said = np.log(a * own + (1 - a) / own.shape[1]) * speaks[:, None]
     first, last = np.searchsorted(when, when - SPAN_S, "left"), np.searchsorted(when, when + SPAN_S, "right")
     neighbours = _sums(said, first, last) - said
     weight = _sums(speaks, first, last) - speaks + OWN_WEIGHT

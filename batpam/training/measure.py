@@ -134,15 +134,12 @@ def _fit_sequence(detections: pd.DataFrame, calls: pd.DataFrame, species: int, a
     kind = detections["call_type"].to_numpy(int)
     time = (detections["time"] + detections["example"] * 100 * SPAN_S).to_numpy(float)  # examples far apart
     rows, true = found["detection"].to_numpy(), found["node"].to_numpy()
-    search = kind[rows] == CALL_TYPES.index("echolocation")
-    counts = np.bincount(true[search], minlength=species) + 1.0  # no species is never met
-    met = tuple((counts / counts.sum()).round(5).tolist())
 
     def of(numbers: np.ndarray) -> Calibration:
         same, weight, temperature = 0.999 / (1 + np.exp(-numbers[0])), np.exp(numbers[1]), np.exp(numbers[2])
         return replace(
             alone, same_bat=round(float(same), 4), sequence_weight=round(float(weight), 4),
-            sequence_temperature=round(float(temperature), 4), met=met,
+            sequence_temperature=round(float(temperature), 4),
         )  # fmt: skip
 
     def surprise(numbers: np.ndarray) -> float:

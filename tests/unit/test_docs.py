@@ -136,10 +136,8 @@ def _setting(key: str, model: Any = Config) -> tuple[Any, str]:
     default = "needed" if field.is_required() else field.get_default(call_default_factory=True)
     if get_origin(field.annotation) is Literal:
         return default, ", ".join(get_args(field.annotation))
-    if get_origin(field.annotation) is dict:
-        (metadata,) = get_args(get_args(field.annotation)[1])[1:]
-    else:
-        metadata = field
+    of_values = get_args(get_args(field.annotation)[1])[1:] if get_origin(field.annotation) is dict else ()
+    metadata = of_values[0] if of_values else field
     signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
     limits = [
         f"{sign} {getattr(limit, attribute):g}"

@@ -38,16 +38,6 @@ def test_calls_far_apart_are_named_by_themselves():
     np.testing.assert_allclose(named, classes, rtol=1e-9)
 
 
-def test_a_neighbour_does_not_say_again_that_a_species_is_common():
-    """A neighbour of which nothing is known but how often each species is met leaves the names as they are."""
-    met = (0.7, 0.1, 0.1, 0.1)
-    classes, score = calls([3, 2, 1, 1], met)
-    time, kinds = np.array([0.0, 0.1]), np.array([SEARCH, SEARCH])
-    fair = Calibration(same_bat=0.9, sequence_weight=1.0, met=met)
-    np.testing.assert_allclose(name_in_sequence(classes, score, kinds, time, fair)[0], classes[0], rtol=1e-9)
-    assert name_in_sequence(classes, score, kinds, time, TOGETHER)[0, 0] > 1.05 * classes[0, 0]
-
-
 def test_a_call_that_is_sure_stays_itself_among_those_of_another_bat():
     classes, score = calls([1e-4, 1, 1e-4, 1e-4], *[[1, 1e-4, 1e-4, 1e-4]] * 6)
     named = name_in_sequence(classes, score, np.full(7, SEARCH), 0.1 * np.arange(7), TOGETHER)
