@@ -15,10 +15,10 @@ SIZE, EDGE = 300, 45
 """Of each plot, pixels."""
 
 PLOTS = (
-    ("detection_probability", "detections", "is a bat call"), ("group_probability", "calls", "is of the group"),
-    ("species_probability", "calls", "is the species"),
+    ("detection_probability", "is a bat call"), ("group_probability", "is of the group"),
+    ("species_probability", "is the species"),
 )  # fmt: skip
-"""Metric, what it counts, and what the share is of."""
+"""Metric, and what the share is of."""
 
 
 def shares(values: dict[str, Any]) -> str:
@@ -47,7 +47,7 @@ def diagram(card: ModelCard) -> str:
         'font-family="sans-serif" font-size="12" fill="#222">',
         '<rect width="100%" height="100%" fill="white"/>',
     ]
-    for number, (name, count, title) in enumerate(PLOTS):
+    for number, (name, title) in enumerate(PLOTS):
         left, bottom = EDGE + number * (SIZE + EDGE), SIZE + EDGE
         parts.append(f'<rect x="{left}" y="{EDGE}" width="{SIZE}" height="{SIZE}" fill="none" stroke="#999"/>')
         parts.append(f'<path d="M{left} {bottom}L{left + SIZE} {EDGE}" stroke="#999" stroke-dasharray="4"/>')
@@ -58,9 +58,9 @@ def diagram(card: ModelCard) -> str:
             parts.append(f'<text x="{left - 6}" y="{bottom - tick * SIZE + 4}" text-anchor="end">{tick:g}</text>')
         for point in card.metrics[name]:
             x, y = left + point["probability"] * SIZE, bottom - point["right"] * SIZE
-            radius = 2 + np.log10(point[count])
+            radius = 2 + np.log10(point["detections"])
             parts.append(
-                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}" fill="#0072b2"><title>{point[count]}</title></circle>'
+                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}" fill="#0072b2"><title>{point["detections"]}</title></circle>'
             )
     return "\n".join([*parts, "</svg>"]) + "\n"
 

@@ -171,9 +171,6 @@ def measure(
     classes = _stack(chosen)[:, : len(taxa)]
     guess, true = classes.argmax(1), hit["node"].to_numpy()
     group = np.array([taxon.group for taxon in taxa])
-    names, of_group = np.unique(group, return_inverse=True)
-    groups = classes @ np.eye(len(names))[of_group]
-    seen = detections[detections["bat"].notna()]
     kinds = hit["call_type"].to_numpy() == chosen["call_type"].to_numpy()
     confusion = pd.crosstab(
         pd.Categorical.from_codes(true, [t.code for t in taxa]), pd.Categorical.from_codes(guess, [t.code for t in taxa]),
@@ -194,20 +191,38 @@ def measure(
             for low, high in pairwise(SNR_EDGES)
         },
         "species_right_by_code": {t.code: _share((guess == true)[true == k]) for k, t in enumerate(taxa) if (true == k).any()},
-        "species_probability": _bins(classes.max(1), guess == true, "calls"),
-        "group_probability": _bins(groups.max(1), groups.argmax(1) == of_group[true], "calls"),
-        "detection_probability": _bins(seen["score"].to_numpy(float), seen["bat"].to_numpy(float), "detections"),
+        **_reliability(detections, group),
         "confusion": confusion.to_numpy().tolist(),
     }  # fmt: skip
 
 
-def _bins(probability: np.ndarray, right: np.ndarray, what: str) -> list[dict[str, Any]]:
-    """What was stated and what was right, by the probability in steps of 0.1."""
+def _reliability(detections: pd.DataFrame, group: np.ndarray) -> dict[str, list[dict[str, Any]]]:
+    """What was stated of detections, and what was right: that it is a bat, of the group, of the species.
+
+    Parameters
+    ----------
+    group
+        Of each species.
+    """
+    seen = detections[detections["bat"].notna()]
+    named = seen[seen["node"] < len(group)]  # of the others only the group is known
+    species, true, bat = _stack(named)[:, : len(group)], named["node"].to_numpy(), named["bat"].to_numpy(bool)
+    names, of_group = np.unique(group, return_inverse=True)
+    groups = species @ np.eye(len(names))[of_group]
+    return {
+        "detection_probability": _bins(seen["score"].to_numpy(float), seen["bat"].to_numpy(float)),
+        "group_probability": _bins(groups.max(1), bat & (groups.argmax(1) == of_group[true])),
+        "species_probability": _bins(species.max(1), bat & (species.argmax(1) == true)),
+    }
+
+
+def _bins(probability: np.ndarray, right: np.ndarray) -> list[dict[str, Any]]:
+    """By the probability in steps of 0.1."""
     bins = np.clip((probability * 10).astype(int), 0, 9)
     return [
         {
             "probability": round(float(probability[bins == b].mean()), 3), "right": _share(right[bins == b]),
-            what: int((bins == b).sum()),
+            "detections": int((bins == b).sum()),
         }
         for b in np.unique(bins)
     ]  # fmt: skip
