@@ -1,9 +1,10 @@
 """The network: scalogram in, calls out, dense in time and frequency.
 
-Each cell of the output grid, 2 ms by 8 voices with the shipped settings, says how likely a call is centred there (time:
-the middle of the call, frequency: where it is loudest), what it would be, and how far it reaches from there. Two bats
-that call at the same time at different frequencies are two cells. What surrounds a call by half a second on either side
-takes part: a bat calls in sequences, and the calls of a feeding buzz say little by themselves.
+Each cell of the output grid, 2 ms by 8 voices with the shipped settings, says how likely the centre of a call is there
+(time: its middle, and at most some milliseconds behind its start; frequency: where it is loudest), what it would be, and
+how far it reaches from there. Two bats that call at the same time at different frequencies are two cells. What surrounds
+a call by half a second on either side takes part: a bat calls in sequences, and the calls of a feeding buzz say little by
+themselves.
 """
 
 import copy

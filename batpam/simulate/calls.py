@@ -7,12 +7,13 @@ and spreads are in ``calls.tsv`` and ``social.tsv``.
 
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.interpolate import PchipInterpolator
+
+from batpam.simulate.parameters import parameters
 
 KHZ, MS = 1e3, 1e-3
 
@@ -64,21 +65,14 @@ ALTERNATING = ("Nnoc", "Nlei", "Bbar")
 """Species that alternate between two types of calls, not by clutter."""
 
 
-@lru_cache(maxsize=1)
 def call_types() -> pd.DataFrame:
     """The table of call types, one row per species and type; frequencies in kHz, times in ms, levels in dB."""
-    return _table("calls.tsv")
+    return parameters("calls")
 
 
-@lru_cache(maxsize=1)
 def social_types() -> pd.DataFrame:
     """The table of social calls, one row per species and type; units as in :func:`call_types`."""
-    return _table("social.tsv")
-
-
-def _table(name: str) -> pd.DataFrame:
-    with (files("batpam.simulate") / name).open() as table:
-        return pd.read_csv(table, sep="\t", comment="#")
+    return parameters("social")
 
 
 @lru_cache(maxsize=256)
@@ -249,8 +243,10 @@ class _Bat:
     def harmonics(self, row: dict[str, Any]) -> tuple[tuple[float, float], ...]:
         """Pairs of multiple and level of a call."""
         rng = self.rng
-        if row["curve"] == "cf":  # the CF is the second harmonic; the fundamental is weak
-            return (0.5, rng.uniform(-50, -30)), (1.5, rng.uniform(-55, -35))
+        if (
+            row["curve"] == "cf"
+        ):  # the CF is the second harmonic; the fundamental is weak, but the air absorbs less of it
+            return (0.5, rng.uniform(-50, -20)), (1.5, rng.uniform(-55, -35))
         second = row["second_harmonic_db"] + 5 * self.own["harmonic"] + rng.normal(0, 3)
         return ((2.0, second), (3.0, second - 12)) if second > -20 else ((2.0, second),)
 

@@ -6,14 +6,14 @@ return what they added, sound by sound: where a detector that calls it a bat is 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib.resources import files
 
 import numpy as np
 import pandas as pd
 import scipy.fft
 import scipy.ndimage
+import scipy.signal
 
+from batpam.simulate.parameters import parameters
 from batpam.simulate.propagation import absorption, microphone_gain
 from batpam.simulate.soundscapes import VISIBLE_DB, Heard, Recorder
 
@@ -94,11 +94,9 @@ def _chirp(frequency: np.ndarray, harmonics_db: Iterable[float], rate: int, rng:
     return _periodic(rng.random() + np.cumsum(frequency) / rate, amplitudes)
 
 
-@lru_cache(maxsize=1)
 def insect_songs() -> pd.DataFrame:
     """The table of insect songs; frequencies in kHz, times in ms, levels in dB."""
-    with (files("batpam.simulate") / "insects.tsv").open() as table:
-        return pd.read_csv(table, sep="\t", comment="#")
+    return parameters("insects")
 
 
 def add_insect(
@@ -218,6 +216,24 @@ def add_clicks(
     sounds = [_sound(_click(rate, rng), rate) for _ in range(min(count, 10))]
     begins, levels = rng.uniform(0, len(samples) / rate, count), rng.normal(level, 5.0, count)
     return _mix_all(samples, sounds, begins, levels, rate, rng) if count else []
+
+
+def add_rain(samples: np.ndarray, per_second: float, level: float, rate: int, rng: np.random.Generator) -> None:
+    """Add steady rain: drops near and far, more of them than can be told apart.
+
+    Parameters
+    ----------
+    per_second
+        Drops in a second on average.
+    level
+        Of the middle one, dB re full scale; they spread by 8 dB, for most are far and a few hit the recorder.
+    """
+    for _ in range(6):
+        count = rng.poisson(per_second / 6 * len(samples) / rate)
+        drops = np.zeros(len(samples))
+        strength = 10 ** (rng.normal(level, 8.0, count) / 20) * rng.choice([-1.0, 1.0], count)
+        np.add.at(drops, rng.integers(len(samples), size=count), strength)
+        samples += scipy.signal.oaconvolve(drops, _sound(_click(rate, rng), rate).wave)[: len(samples)]
 
 
 def _click(rate: int, rng: np.random.Generator) -> np.ndarray:
@@ -405,39 +421,35 @@ def add_switching(
 
 
 def add_bird(samples: np.ndarray, level: float, rate: int, rng: np.random.Generator) -> list[Heard]:
-    """Add birds: whistles of 2 to 12 kHz, trills, and broadband chips whose harmonics reach 40 kHz.
+    """Add birds: whistles, trills and broadband chips (``birds.tsv``).
 
     Returns
     -------
     list of Heard
         The notes.
     """
-    duration = len(samples) / rate
+    duration, kinds = len(samples) / rate, parameters("birds")
     heard: list[Heard] = []
     for _ in range(1 + rng.poisson(2.0 * min(duration, 2.0))):
-        kind = rng.random()
-        if kind < 0.5:  # a whistle
-            length, f, fall, notes, every = rng.uniform(15e-3, 150e-3), rng.uniform(2e3, 12e3), 0.2, 1, 0.2
-        elif kind < 0.75:  # a trill
-            length, f, fall = rng.uniform(8e-3, 40e-3), rng.uniform(3e3, 11e3), 0.5
-            notes, every = int(rng.integers(4, 16)), length * rng.uniform(1.3, 3)
-        else:  # a chip
-            length, f, fall, notes = rng.uniform(4e-3, 18e-3), rng.uniform(4e3, 14e3), 0.9, int(rng.integers(1, 4))
-            every = rng.uniform(0.08, 0.4)
-        u = np.linspace(0, 1, int(length * rate))
-        curve = f * (1 + rng.uniform(-fall, fall) * (u - 0.5))
+        bird = kinds.iloc[int(rng.choice(len(kinds), p=kinds["share"]))]
+        length, f, every, steep = (
+            float(rng.uniform(bird[f"{name}_min"], bird[f"{name}_max"]))
+            for name in ("length", "pitch", "every", "harmonic_db")
+        )
+        notes = int(rng.integers(bird["notes_min"], bird["notes_max"] + 1))
+        u = np.linspace(0, 1, int(length * 1e-3 * rate))
+        curve = f * 1e3 * (1 + rng.uniform(-1, 1) * bird["fall"] * (u - 0.5))
         curve *= 1 + rng.uniform(0, 0.06) * np.sin(2 * np.pi * rng.uniform(1, 8) * u)
-        steep = rng.uniform(7, 22) if kind < 0.75 else rng.uniform(3, 12)
         over = [-steep * n + rng.normal(0, 3) for n in range(1, 6)]
         shape = np.sin(np.pi * u ** rng.uniform(0.6, 1.6)) ** rng.uniform(0.4, 1.2)
         sound = _sound(_chirp(curve, over, rate, rng) * shape, rate)
-        begins = rng.uniform(-0.05, duration) + every * np.arange(notes)
+        begins = rng.uniform(-0.05, duration) + 1e-3 * max(every, 1.2 * length) * np.arange(notes)
         heard += _mix_all(samples, [sound], begins, level - rng.uniform(0, 6) + rng.normal(0, 1, notes), rate, rng)
     return heard
 
 
 def add_rodent(samples: np.ndarray, level: float, rate: int, rng: np.random.Generator) -> list[Heard]:
-    """Add a mouse, a rat, a dormouse or a shrew: sequences of slowly modulated calls of 20 to 100 kHz, some with jumps.
+    """Add a mouse, a rat, a dormouse or a shrew: sequences of slowly modulated calls, some with jumps (``rodents.tsv``).
 
     Returns
     -------
@@ -445,29 +457,24 @@ def add_rodent(samples: np.ndarray, level: float, rate: int, rng: np.random.Gene
         The calls, each as a whole where the frequency jumps.
     """
     duration = len(samples) / rate
-    low, high, short, long, every, jumps, over = (
-        (50e3, 100e3, 8e-3, 110e-3, 0.15, 0.35, -40.0),  # a mouse
-        (20e3, 26e3, 80e-3, 150e-3, 0.2, 0.02, -26.0),  # a rat in distress
-        (38e3, 65e3, 8e-3, 60e-3, 0.14, 0.3, -34.0),  # a rat at play
-        (22e3, 55e3, 15e-3, 90e-3, 0.17, 0.1, -20.0),  # a dormouse
-        (20e3, 60e3, 4e-3, 25e-3, 0.06, 0.05, -16.0),  # the twitter of a shrew
-    )[int(rng.integers(5))]
-    voice = rng.uniform(low, high)
+    kinds = parameters("rodents")
+    animal = kinds.iloc[int(rng.integers(len(kinds)))]
+    voice = 1e3 * rng.uniform(animal["low"], animal["high"])
     heard: list[Heard] = []
     time, last = rng.uniform(-0.1, max(duration - 0.1, 0.0)), rng.uniform(0.3, 3.0)
     until = min(duration, time + last)
     while time < until:
-        length = float(np.exp(rng.uniform(np.log(short), np.log(long))))
+        length = 1e-3 * float(np.exp(rng.uniform(np.log(animal["short"]), np.log(animal["long"]))))
         u = np.linspace(0, 1, int(length * rate))
         curve = voice * rng.uniform(0.9, 1.1) * (1 + rng.uniform(-0.15, 0.15) * (u - 0.5))
         curve *= 1 + rng.uniform(0, 0.06) * np.sin(2 * np.pi * (rng.uniform(0.3, 2.5) * u + rng.random()))
-        if rng.random() < jumps:
+        if rng.random() < animal["jumps"]:
             curve = np.where(u > rng.uniform(0.2, 0.8), curve * rng.choice([0.7, 0.82, 1.2, 1.35]), curve)
         curve = np.clip(curve, 15e3, min(110e3, 0.48 * rate))
         shape = np.sin(np.pi * u) ** rng.uniform(0.25, 0.9) * (1 + 0.3 * np.sin(2 * np.pi * rng.uniform(1, 6) * u))
-        sound = _sound(_chirp(curve, [over + rng.normal(0, 4)], rate, rng) * shape, rate)
+        sound = _sound(_chirp(curve, [animal["harmonic_db"] + rng.normal(0, 4)], rate, rng) * shape, rate)
         heard += _mix(samples, sound, int(time * rate), level - rng.exponential(3.0), rate)
-        time += max(every * rng.lognormal(0, 0.25), 1.1 * length)
+        time += max(1e-3 * animal["every"] * rng.lognormal(0, 0.25), 1.1 * length)
     return heard
 
 

@@ -17,12 +17,16 @@ from batpam.scalograms.settings import ScalogramSettings
 from batpam.scalograms.shards import from_bytes, to_bytes
 from batpam.training.examples import Scenes, simulate_example
 
+CENTRE_LAG = 4e-3
+"""The centre of a call lies in its middle, and at most so far behind its start, s: where a long call ends behind its
+echoes nobody can tell, where it starts everybody can."""
+
 FAINT_SNR = 8.0
 """Calls below this signal-to-noise ratio, dB, are neither right nor wrong to find."""
 
 CENTRE_SPREAD = 0.15
-"""How far beside its centre a call may be found, re its length and its band: where a long call ends, and with it its
-centre, is uncertain by its echoes and the noise, and so is where a wide sweep is loudest."""
+"""How far beside its centre a call may be found, re its length and its band: where a call rises out of the noise is
+uncertain, and so is where a wide sweep is loudest."""
 
 FURTHEST = 5.0
 """The same in frames and rows, at most: long labels are of a sequence, not of a call."""
@@ -196,12 +200,16 @@ def _is_bat(events: np.ndarray, species: int) -> np.ndarray:
     return (events["node"] < species) | (events["node"] >= species + 2)
 
 
+def centres(events: np.ndarray) -> np.ndarray:
+    """Times at which events are to be found, s: their middle, :data:`CENTRE_LAG` behind their start at most."""
+    return np.minimum((events["start"] + events["end"]) / 2, events["start"] + CENTRE_LAG)
+
+
 def _boxes(events: np.ndarray, settings: ScalogramSettings) -> np.ndarray:
-    """Start, end, low, high and peak of events on the grid, in frames and rows, shape (n, 5)."""
+    """Start, end, centre, low, high and peak of events on the grid, in frames and rows, shape (n, 6)."""
     frame = TIME_STRIDE * settings.hop
     columns = [
-        events["start"] / frame,
-        events["end"] / frame,
+        *(time / frame for time in (events["start"], events["end"], centres(events))),
         *(to_row(events[f], settings) for f in ("low", "high", "peak")),
     ]
     return np.stack(columns, axis=1).astype(np.float64)
@@ -224,8 +232,7 @@ def _draw_targets(boxes, snr, bat, nodes, call_types, heat, weight, node, call_t
     rows, frames = heat.shape
     owner = np.full(heat.shape, -1)
     for i in np.argsort(snr):
-        start, end, low, high, peak = boxes[i]
-        centre = (start + end) / 2
+        start, end, centre, low, high, peak = boxes[i]
         if bat[i] and snr[i] < FAINT_SNR:
             for row in range(max(int(low - 0.5), 0), min(int(high + 1.5), rows)):
                 for frame in range(max(int(start - 1), 0), min(int(end + 2), frames)):

@@ -12,6 +12,7 @@ from batpam.scalograms.settings import ScalogramSettings
 from batpam.scalograms.transform import FLOOR_DB, wavelet_power
 from batpam.simulate import confusers
 from batpam.simulate.calls import call_sequence, species_names
+from batpam.simulate.parameters import draw, rows_of
 from batpam.simulate.soundscapes import (
     BAND,
     COLOUR_HZ,
@@ -38,7 +39,7 @@ EVENT = np.dtype(
 """One event: place of its taxon among the nodes (:func:`batpam.models.taxonomy.nodes`), place in CALL_TYPES (-1: not
 told), times from the start of the window in s, frequencies in Hz, signal-to-noise ratio in dB."""
 
-FILE_ENDS = 0.15
+FILE_ENDS = 0.25
 """Share of windows with which a recording begins or ends."""
 
 SPARE = 0.15
@@ -112,11 +113,16 @@ def simulate_scene(scenes: Scenes, duration: float, rng: np.random.Generator) ->
     if scenes.noises and rng.random() < 0.5:
         own, rate = _own_noise(scenes.noises[int(rng.integers(len(scenes.noises)))], whole, rng)
         recorder = replace(recorder, sample_rate=rate)
-    rate, wind = recorder.sample_rate, rng.uniform(0, 30) if rng.random() < 0.3 else 0.0
+    rate, wind = recorder.sample_rate, draw("wind", rng) if rng.random() < 0.3 else 0.0
     samples = np.zeros(int((duration + 2 * MARGIN) * rate) + round(SPARE * rate) * is_cut)
     samples += self_noise(len(samples), recorder, rng, wind=wind)
     if own is not None:
         samples[: len(own)] += own * 10 ** ((noise_level(4e4, recorder, wind) - _level_at(own, rate, 4e4)) / 20)
+    rain = _level_of("rain", rng)
+    if rain is not None:
+        level = float(noise_level(4e4, recorder, wind)) + rain
+        confusers.add_rain(samples, draw("drops", rng), level, rate, rng)
+    if own is not None or rain is not None:
         # calls are held against the noise that is really there
         there = np.array([_level_at(samples, rate, f) for f in np.minimum(COLOUR_HZ, 0.45 * rate)])
         colour = (
@@ -197,13 +203,13 @@ def _draw_recorder(rng: np.random.Generator) -> Recorder:
     colours = [np.convolve(rng.normal(0, spread, 8), smooth, "valid") for spread in (6.0, 8.0)]
     return Recorder(
         sample_rate=int(rng.choice(SAMPLE_RATES)),
-        full_scale=rng.uniform(85, 115),
-        noise=rng.uniform(-28, 5),
-        roll_off=rng.uniform(40e3, 140e3),
-        resonance=rng.uniform(18e3, 45e3),
+        full_scale=draw("full_scale", rng),
+        noise=draw("noise", rng),
+        roll_off=draw("roll_off", rng),
+        resonance=draw("resonance", rng),
         response=tuple(colours[0]),
         noise_colour=tuple(colours[1]),
-        alias_rejection=rng.uniform(15, 80),
+        alias_rejection=draw("alias_rejection", rng),
     )
 
 
@@ -215,22 +221,16 @@ def _add_bat(
     often = np.array([code in known for code in scenes.codes]) * np.array(scenes.encounters or 1.0)
     species = int(rng.choice(len(scenes.codes), p=often / often.sum()))
     duration = len(samples) / recorder.sample_rate
-    flight = Flight(
-        closest=float(np.exp(rng.uniform(np.log(1.5), np.log(35)))),
-        at=rng.uniform(-1, 2),
-        speed=rng.uniform(0, 9),
-        temperature=rng.uniform(3, 28),
-        humidity=rng.uniform(40, 98),
-    )
+    flight = Flight(**{name: draw(name, rng) for name in ("closest", "at", "speed", "temperature", "humidity")})
     calls = call_sequence(scenes.codes[species], duration, rng)
     if rng.random() < 0.3:  # it comes or goes
         cut = rng.uniform(0, duration)
         calls = (
             [call for call in calls if call.start < cut] if rng.random() < 0.5 else [c for c in calls if c.start > cut]
         )
-    wanted = rng.uniform(0, 50) if rng.random() < 0.85 else rng.uniform(50, 75)
-    near = rng.uniform(-10, 15) if rng.random() < 0.06 else None  # so near that it fills or overdrives the recorder
-    echoes, tail = rng.uniform(0, 1), rng.uniform(-28, -4) if rng.random() < 0.75 else None
+    wanted = draw("snr" if rng.random() < 0.85 else "snr_near", rng)
+    near = draw("overdriven", rng) if rng.random() < 0.06 else None  # so near that it fills or overdrives the recorder
+    echoes, tail = draw("echoes", rng), draw("reverberation", rng) if rng.random() < 0.75 else None
     alone, shift, found = np.zeros(len(samples)), None, []
     for call in calls:
         if shift is None and call.call_type == "echolocation":
@@ -253,35 +253,42 @@ def _add_bat(
 def _add_confusers(
     samples: np.ndarray, recorder: Recorder, wind: float, rng: np.random.Generator, *, insects: bool, species: int
 ) -> list[_Event]:
-    """Add everything that is not a bat; levels are relative to the noise at 40 kHz."""
+    """Add everything that is not a bat but rain (``confusers.tsv``)."""
     rate, floor = recorder.sample_rate, float(noise_level(4e4, recorder, wind))
     songs: list[Heard] = []
-    sings = rng.random() < 0.42
-    if insects and sings:
+    level = _level_of("insects", rng)
+    if insects and level is not None:
         kinds = confusers.insect_songs()["species"].tolist()
         for kind in rng.choice(kinds, int(rng.integers(1, 3)), replace=False):
-            songs += confusers.add_insect(samples, str(kind), floor + rng.uniform(5, 50), recorder, rng)
+            songs += confusers.add_insect(samples, str(kind), floor + level - rng.uniform(0, 10), recorder, rng)
     noises: list[Heard] = []
-    if rng.random() < 0.25:
-        per_second = float(np.exp(rng.uniform(0, np.log(200))))
-        noises += confusers.add_clicks(samples, per_second, floor + rng.uniform(5, 45), rate, rng)
-    if rng.random() < 0.2:
+    if (level := _level_of("clicks", rng)) is not None:
+        noises += confusers.add_clicks(samples, draw("clicks", rng), floor + level, rate, rng)
+    if (level := _level_of("tones", rng)) is not None:
         for _ in range(int(rng.integers(1, 4))):
             frequency = rng.uniform(10e3, 0.45 * rate)
-            noises += confusers.add_tone(samples, frequency, floor + rng.uniform(-12, 25), rate, rng)
-    for share, add in (
-        (0.12, confusers.add_switching), (0.07, confusers.add_keys), (0.15, confusers.add_bird), (0.1, confusers.add_rodent),
+            noises += confusers.add_tone(samples, frequency, floor + level - rng.uniform(0, 10), rate, rng)
+    for sound, add in (
+        ("switching", confusers.add_switching), ("keys", confusers.add_keys), ("birds", confusers.add_bird),
+        ("rodents", confusers.add_rodent),
     ):  # fmt: skip
-        if rng.random() < share:
-            noises += add(samples, floor + rng.uniform(5, 45), rate, rng)
-    if rng.random() < 0.06:
-        confusers.add_wind(samples, rng.uniform(-25, 8), rate, rng)
+        if (level := _level_of(sound, rng)) is not None:
+            noises += add(samples, floor + level, rate, rng)
+    if (level := _level_of("gusts", rng)) is not None:
+        confusers.add_wind(samples, level, rate, rng)
     found = []
     for node, heards in ((species, songs), (species + 1, noises)):
         for heard in heards:
             snr = heard.level - float(noise_level(max(heard.peak, 1e3), recorder, wind))
             found.append((node, -1, replace(heard, snr=snr)))
     return found
+
+
+def _level_of(sound: str, rng: np.random.Generator) -> float | None:
+    """Level of a sound of ``confusers.tsv``, dB; None in scenes without it."""
+    row = rows_of("confusers")[sound]
+    level = float(rng.uniform(row["level_min"], row["level_max"]))
+    return level if rng.random() < row["share"] else None
 
 
 def _own_noise(path: Path, duration: float, rng: np.random.Generator) -> tuple[np.ndarray, int]:

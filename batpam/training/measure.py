@@ -20,7 +20,7 @@ from batpam.models.settings import CALL_TYPES, TIME_STRIDE
 from batpam.scalograms.settings import ScalogramSettings
 from batpam.scalograms.shards import from_bytes
 from batpam.tables import NO_BAT
-from batpam.training.dataset import FAINT_SNR, Examples, to_row
+from batpam.training.dataset import FAINT_SNR, Examples, centres, to_row
 
 MIN_SCORE = 0.02
 """Detections below this are not looked at."""
@@ -58,7 +58,7 @@ def match_examples(
             events, known = examples.events[i], examples.exhaustive[i]
             bats = events[(events["node"] < species) | (events["node"] >= species + len(NO_BAT))]
             low, high = to_row(bats["low"], settings), to_row(bats["high"], settings)
-            centre = (bats["start"] + bats["end"]) / 2
+            centre = centres(bats)
             near = (found.start[:, None] * frame < bats["end"]) & (found.end[:, None] * frame > bats["start"])
             near &= (found.low[:, None] < high + 0.5) & (found.high[:, None] > low - 0.5)
             loud = bats["snr"] >= FAINT_SNR

@@ -30,7 +30,7 @@ def test_calls_of_europe_and_north_america_are_there() -> None:
 def test_a_species_has_one_name_and_few_types_of_call() -> None:
     calls = call_types()
     assert not calls.duplicated(["code", "type"]).any() and not calls.isna().any().any()
-    assert calls.groupby("code").size().max() == 3  # the barbastelle: two that alternate, one of what is near
+    assert calls.groupby("code").size().max() == 3  # in the open, close to vegetation, and closer still
     assert (calls.groupby("code")["species"].nunique() == 1).all() and calls["species"].nunique() == calls[
         "code"
     ].nunique()

@@ -19,7 +19,7 @@ from batpam.models.settings import TIME_STRIDE, NetworkSettings
 from batpam.models.taxonomy import membership, nodes
 from batpam.scalograms.settings import ScalogramSettings
 from batpam.simulate.soundscapes import Heard, Recorder, self_noise
-from batpam.training.dataset import FAINT_SNR, CallDataset, Examples, simulate_examples
+from batpam.training.dataset import CENTRE_LAG, FAINT_SNR, CallDataset, Examples, simulate_examples
 from batpam.training.examples import EVENT, MARGIN, SPARE, Scenes, _cut, simulate_example, simulate_scene
 from batpam.training.fit import _network, call_losses, train
 from batpam.training.measure import _fit_sequence, calibrate, measure
@@ -38,11 +38,11 @@ WINDOW = 0.4
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory):
     folder = tmp_path_factory.mktemp("examples")
-    return simulate_examples(12, Scenes(CODES), TRANSFORM, WINDOW, seed=3, folder=folder, workers=2)
+    return simulate_examples(20, Scenes(CODES), TRANSFORM, WINDOW, seed=3, folder=folder, workers=2)
 
 
 def test_examples_depend_on_the_seed_alone(examples, tmp_path):
-    again = simulate_examples(12, Scenes(CODES), TRANSFORM, WINDOW, seed=3, folder=tmp_path, workers=1)
+    again = simulate_examples(20, Scenes(CODES), TRANSFORM, WINDOW, seed=3, folder=tmp_path, workers=1)
     for one, other in zip(examples.power, again.power, strict=True):
         np.testing.assert_array_equal(one, other)
     for one, other in zip(examples.events, again.events, strict=True):
@@ -198,9 +198,10 @@ def test_a_cell_belongs_to_the_call_whose_centre_is_nearest():
 
 def test_a_long_call_may_be_found_further_from_its_centre():
     events = np.zeros(2, EVENT)
-    for event, centre, length in zip(events, (50, 140), (2, 20), strict=True):
+    for event, centre, length in zip(events, (50.5, 140.5), (2, 20), strict=True):
         event["snr"], event["low"], event["high"], event["peak"] = 30.0, 24e3, 26e3, 25e3
-        event["start"], event["end"] = (centre + 0.5 - length / 2) * FRAME, (centre + 0.5 + length / 2) * FRAME
+        event["start"] = centre * FRAME - min(length / 2 * FRAME, CENTRE_LAG)
+        event["end"] = event["start"] + length * FRAME
     silence = np.zeros((round(WINDOW / TRANSFORM.hop), TRANSFORM.voices), np.uint8)
     item = CallDataset(Examples([silence], [events], [True]), len(CODES), TRANSFORM)[0]
     row = int(item["heat"][:, 50].argmax())
