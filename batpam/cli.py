@@ -32,6 +32,11 @@ SpeciesList = Annotated[
     Path | None, typer.Option(help="Table with a column `code` of the species that may occur; all if not given.")
 ]
 Model = Annotated[Path | None, typer.Option(help="Model file; the one that comes with batpam if not given.")]
+MinTaxonScore = Annotated[float, typer.Option(help="Probability from which a taxon is named.")]
+Thresholds = Annotated[
+    list[str] | None,
+    typer.Option("--threshold", help="What a species, group or family needs instead: NAME=PROBABILITY, once for each."),
+]
 Wavelet = Annotated[str, typer.Option(help="Complex wavelet as PyWavelets names it.")]
 FMin = Annotated[float, typer.Option(help="Centre of the lowest voice, Hz.")]
 FMax = Annotated[float, typer.Option(help="Centre of the highest voice, Hz.")]
@@ -390,11 +395,8 @@ def activity(
     timezone: Zone = "UTC",
     model: Model = None,
     min_score: Annotated[float, typer.Option(help="Probability of a bat from which a call counts.")] = 0.5,
-    min_taxon_score: Annotated[float, typer.Option(help="Probability from which a taxon is named.")] = 0.5,
-    threshold: Annotated[
-        list[str] | None,
-        typer.Option(help="What a species, group or family needs instead: NAME=PROBABILITY, once for each."),
-    ] = None,
+    min_taxon_score: MinTaxonScore = 0.5,
+    threshold: Thresholds = None,
     gap: Annotated[float, typer.Option(help="Longest time from call to call in a pass, s.")] = 1.0,
     min_calls: Annotated[int, typer.Option(help="Fewest calls in a pass.")] = 2,
 ) -> None:
@@ -405,12 +407,16 @@ def activity(
     settings = _hold_to_limits(
         activity={
             "min_score": min_score, "min_taxon_score": min_taxon_score, "gap": gap, "min_calls": min_calls,
-            "thresholds": _pairs("--threshold", threshold, "NAME=PROBABILITY, 'Myotis=0.8' for example"),
+            "thresholds": _thresholds(threshold),
         }
     ).activity  # fmt: skip
     deployment = _of_site(_deployments(sites, recordings, timezone), site)[0]
     card = read_card(model or shipped_model())
     run(index, detections, ledger, health, deployment, card, output, **settings.model_dump())
+
+
+def _thresholds(given: list[str] | None) -> dict[str, str]:
+    return _pairs("--threshold", given, "NAME=PROBABILITY, 'Myotis=0.8' for example")
 
 
 def _pairs(option: str, given: list[str] | None, form: str) -> dict[str, str]:
@@ -589,11 +595,21 @@ def export(
     format: Annotated[str, typer.Option(help="csv.")] = "csv",
     min_score: Annotated[float, typer.Option(help="Leave out calls with a lower detection score.")] = 0.0,
     relative_to: Annotated[Path | None, typer.Option(help="Give paths of recordings relative to it.")] = None,
+    model: Model = None,
+    min_taxon_score: MinTaxonScore = 0.5,
+    threshold: Thresholds = None,
 ) -> None:
-    """Write calls in a format of others: one row per call."""
+    """Write calls in a format of others: one row per call, with the lowest taxon that is sure enough."""
     from batpam.exports.csv import export_csv
+    from batpam.models.files import read_card, shipped_model
 
     if format != "csv":
         raise UserError(f"format {format!r} is not known; use csv")
-    count = export_csv(results, output, min_score=min_score, relative_to=relative_to)
+    named = _hold_to_limits(
+        activity={"min_taxon_score": min_taxon_score, "thresholds": _thresholds(threshold)}
+    ).activity
+    count = export_csv(
+        results, output, read_card(model or shipped_model()), min_score=min_score, relative_to=relative_to,
+        min_taxon_score=named.min_taxon_score, thresholds=named.thresholds,
+    )  # fmt: skip
     print(f"{count} calls written to {output}")

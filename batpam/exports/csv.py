@@ -1,16 +1,28 @@
 """Calls as CSV, one row each."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
+from batpam.activity.names import name_calls
 from batpam.errors import UserError
 from batpam.files import written_whole
-from batpam.tables import DETECTIONS, read_table
+from batpam.models.files import ModelCard
+from batpam.tables import detections_schema, read_table
 
 
-def export_csv(results: Path, output: Path, *, min_score: float = 0.0, relative_to: Path | None = None) -> int:
+def export_csv(
+    results: Path,
+    output: Path,
+    card: ModelCard,
+    *,
+    min_score: float = 0.0,
+    min_taxon_score: float = 0.5,
+    thresholds: Mapping[str, float] | None = None,
+    relative_to: Path | None = None,
+) -> int:
     """Write all calls of a survey into one CSV.
 
     Parameters
@@ -18,9 +30,14 @@ def export_csv(results: Path, output: Path, *, min_score: float = 0.0, relative_
     results
         Folder of the results: the detections of the shards that the index names.
     output
-        CSV with a column ``file`` first and then those of the tables.
+        CSV with a column ``file`` first and then those of the tables; behind ``class_score`` the ``taxon``, ``group`` and
+        ``rank`` of the lowest node of the tree that is sure enough.
+    card
+        Of the model that made the detections.
     min_score
         Calls with a lower detection score are left out.
+    min_taxon_score, thresholds
+        See :class:`batpam.config.ActivityConfig`.
     relative_to
         Folder that ``file`` is given relative to; as found when None.
 
@@ -34,8 +51,14 @@ def export_csv(results: Path, output: Path, *, min_score: float = 0.0, relative_
         raise UserError(f"{index} is not there; run the workflow first, or name its results with --results")
     shards = pd.read_csv(index, sep="\t", dtype=str)["shard"]
     accepted = [("det_score", ">=", min_score)]
-    tables = [read_table(results / "detections" / f"{shard}.parquet", filters=accepted) for shard in shards]
-    calls = pd.concat(tables, ignore_index=True) if tables else DETECTIONS.empty_table().to_pandas()
+    schema = detections_schema([taxon.code for taxon in card.taxa])
+    tables = [
+        read_table(results / "detections" / f"{shard}.parquet", schema.names, filters=accepted) for shard in shards
+    ]
+    found = pd.concat([schema.empty_table().to_pandas(), *tables], ignore_index=True)
+    calls = name_calls(found, card.taxa, min_taxon_score=min_taxon_score, thresholds=thresholds or {})
+    for place, name in enumerate(("taxon", "group", "rank"), calls.columns.get_loc("class_score") + 1):
+        calls.insert(place, name, calls.pop(name))
     files = calls["path"] if relative_to is None else calls["path"].map(lambda p: os.path.relpath(p, relative_to))
     calls.insert(0, "file", files)
     with written_whole(output) as temporary:

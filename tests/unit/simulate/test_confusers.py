@@ -221,3 +221,16 @@ def test_wind_is_low_until_it_overdrives_the_recorder() -> None:
 
     assert high_share(-6) < 1e-5
     assert high_share(20) > 5 * high_share(-6)
+
+
+def test_rain_is_as_dense_as_asked_and_grows_into_noise() -> None:
+    def rain(per_second: float) -> np.ndarray:
+        samples = np.zeros(RATE // 2)
+        confusers.add_rain(samples, per_second, -30, RATE, np.random.default_rng(4))
+        return samples
+
+    assert not rain(0).any()
+    light, heavy = rain(20), rain(20_000)
+    quiet = [np.mean(np.abs(samples) < 1e-4) for samples in (light, heavy)]
+    assert quiet[0] > 0.5 > 0.05 > quiet[1]
+    assert -45 < _peak_db(light) < 0
