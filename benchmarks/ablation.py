@@ -321,7 +321,7 @@ def fit(variant: Variant, examples: "Examples", taxa: Sequence[Taxon], seed: int
 
     from batpam.models.network import CallNetwork
     from batpam.training.dataset import CallDataset
-    from batpam.training.fit import CallModule, NextEpoch
+    from batpam.training.fit import CallModule, NextEpoch, has_bfloat16
 
     # it gives hints, and asks for held-out windows and for processes that load
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
@@ -340,7 +340,7 @@ def fit(variant: Variant, examples: "Examples", taxa: Sequence[Taxon], seed: int
     on_gpu = options.device != "cpu" and torch.cuda.is_available()
     trainer = lightning.Trainer(
         max_epochs=options.epochs,
-        precision="bf16-mixed" if on_gpu else "32-true",
+        precision="bf16-mixed" if has_bfloat16(options.device) else "32-true",
         accelerator="gpu" if on_gpu else "cpu",
         devices=1,
         logger=False,

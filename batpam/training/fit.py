@@ -106,7 +106,7 @@ def _fit(
     best = ModelCheckpoint(run, filename="best", monitor="held_out_loss", enable_version_counter=False)
     trainer = lightning.Trainer(
         max_epochs=settings.epochs,
-        precision="bf16-mixed" if _has_bfloat16(settings.device) else "32-true",
+        precision="bf16-mixed" if has_bfloat16(settings.device) else "32-true",
         accelerator={"auto": "auto", "cpu": "cpu", "cuda": "gpu"}[settings.device],
         devices=settings.devices,
         logger=[CSVLogger(run, name="log", version=""), TensorBoardLogger(run, name="tensorboard", version="")],
@@ -126,7 +126,7 @@ def _fit(
     return module.network.float().cpu().eval(), trainer
 
 
-def _has_bfloat16(device: str) -> bool:
+def has_bfloat16(device: str) -> bool:
     """Whether products of matrices in bfloat16 are faster: on GPUs, and on CPUs that have tiles for them."""
     return (device != "cpu" and torch.cuda.is_available()) or bool(torch.cpu.get_capabilities().get("amx_bf16"))
 
