@@ -12,6 +12,7 @@ import scipy.fft
 import scipy.signal
 
 from batpam.simulate.calls import Call
+from batpam.simulate.parameters import draw
 from batpam.simulate.propagation import (
     SPEED_OF_SOUND,
     absorption,
@@ -230,17 +231,17 @@ def _add(samples: np.ndarray, wave: np.ndarray, begin: int) -> None:
 def _add_echoes(
     samples: np.ndarray, wave: np.ndarray, begin: int, rate: int, strength: float, rng: np.random.Generator
 ) -> None:
-    """Echoes of smooth surfaces (ground, water, walls) of 0.2 to 10 ms, and a cloud of weaker ones, duller than the call."""
+    """Echoes of smooth surfaces (ground, water, walls), and a cloud of weaker ones, duller than the call."""
     dull = scipy.signal.lfilter([0.35, 0.3, 0.2, 0.15], [1.0], wave)
     if rng.random() < strength:
-        _add(samples, dull * 10 ** (rng.uniform(-26, -8) / 20), begin + int(rng.uniform(0.5e-3, 10e-3) * rate))
+        _add(samples, dull * 10 ** (draw("echo_level", rng) / 20), begin + int(draw("echo_delay", rng) * rate))
     if rng.random() < 0.3 * strength:  # near a hard surface the direct call is followed by copies hardly weaker
         for _ in range(int(rng.integers(1, 4))):
-            _add(samples, wave * 10 ** (rng.uniform(-14, -1) / 20), begin + int(rng.uniform(0.2e-3, 4e-3) * rate))
+            _add(samples, wave * 10 ** (draw("copy_level", rng) / 20), begin + int(draw("copy_delay", rng) * rate))
     if rng.random() < 0.5 * strength:
-        decay = rng.uniform(1e-3, 6e-3)
+        decay = draw("cloud_decay", rng)
         for delay in rng.exponential(decay, int(rng.integers(4, 12))):
-            gain = rng.normal() * 10 ** (rng.uniform(-34, -18) / 20) * np.exp(-delay / (2 * decay))
+            gain = rng.normal() * 10 ** (draw("cloud_level", rng) / 20) * np.exp(-delay / (2 * decay))
             _add(samples, dull * gain, begin + int((0.3e-3 + delay) * rate))
 
 
@@ -270,9 +271,9 @@ def reverberation(
     ndarray of shape (n,)
         The tails alone.
     """
-    count = int(rng.uniform(0.03, 0.09) * rate)
+    count = int(draw("tail_length", rng) * rate)
     t = np.arange(count) / rate
-    fade = (1 - np.exp(-t / rng.uniform(0.3e-3, 4e-3))) * np.exp(-t / rng.uniform(4e-3, 30e-3)) / (1 + t / 0.01)
+    fade = (1 - np.exp(-t / draw("tail_rise", rng))) * np.exp(-t / draw("tail_decay", rng)) / (1 + t / 0.01)
     size = scipy.fft.next_fast_len(2 * count, real=True)  # so that nothing runs round from the end to the beginning
     spectrum = scipy.fft.rfft(rng.standard_normal(count, np.float32) * fade.astype(np.float32), size)
     f = scipy.fft.rfftfreq(size, 1 / rate)
