@@ -88,7 +88,7 @@ class Heard:
     Attributes
     ----------
     start, end
-        Of the part within :data:`VISIBLE_DB` of the loudest instant, s.
+        Of the part within :data:`VISIBLE_DB` of the loudest instant, and of echoes of smooth surfaces that run on from it, s.
     low, high, peak
         Lowest and highest frequency of that part and the frequency of its loudest instant, as recorded, Hz.
     level
@@ -164,8 +164,7 @@ def hear_call(
         wave += received(multiple, level) * np.sin(multiple * phase)
     begin = int((call.start + distance / 343.0) * rate)
     _add(samples, wave, begin)
-    if echoes > 0:
-        _add_echoes(samples, wave, begin, rate, echoes, rng)
+    copies = _add_echoes(samples, wave, begin, rate, echoes, rng) if echoes > 0 else []
     loudest = int(amplitude.argmax())
     if amplitude[loudest] < 1e-12:
         return None
@@ -177,6 +176,12 @@ def hear_call(
     first, last = begin + visible[0], begin + visible[-1] + 1
     if first < 0 or last > len(samples):
         return None
+    for delay, gain in sorted(copies):  # what runs on without a gap nobody can tell from the call
+        shown = visible[
+            (20 * np.log10(amplitude[visible] / amplitude[loudest]) + gain > -VISIBLE_DB) & (snr[visible] + gain > 3.0)
+        ]
+        if len(shown) and begin + delay + shown[0] <= last:
+            last = min(max(last, begin + delay + shown[-1] + 1), len(samples))
     folded = np.abs(curve - rate * np.round(curve / rate))
     shown = folded[visible]
     some = visible[np.linspace(0, len(visible) - 1, min(len(visible), 33)).astype(int)]
@@ -230,19 +235,31 @@ def _add(samples: np.ndarray, wave: np.ndarray, begin: int) -> None:
 
 def _add_echoes(
     samples: np.ndarray, wave: np.ndarray, begin: int, rate: int, strength: float, rng: np.random.Generator
-) -> None:
-    """Echoes of smooth surfaces (ground, water, walls), and a cloud of weaker ones, duller than the call."""
+) -> list[tuple[int, float]]:
+    """Echoes of smooth surfaces (ground, water, walls), and a cloud of weaker ones, duller than the call.
+
+    Returns
+    -------
+    list of (int, float)
+        Delay (samples) and level (dB re the call) of each echo of a smooth surface.
+    """
+    copies = []
     dull = scipy.signal.lfilter([0.35, 0.3, 0.2, 0.15], [1.0], wave)
     if rng.random() < strength:
-        _add(samples, dull * 10 ** (draw("echo_level", rng) / 20), begin + int(draw("echo_delay", rng) * rate))
+        level, delay = draw("echo_level", rng), int(draw("echo_delay", rng) * rate)
+        _add(samples, dull * 10 ** (level / 20), begin + delay)
+        copies.append((delay, level))
     if rng.random() < 0.3 * strength:  # near a hard surface the direct call is followed by copies hardly weaker
         for _ in range(int(rng.integers(1, 4))):
-            _add(samples, wave * 10 ** (draw("copy_level", rng) / 20), begin + int(draw("copy_delay", rng) * rate))
+            level, delay = draw("copy_level", rng), int(draw("copy_delay", rng) * rate)
+            _add(samples, wave * 10 ** (level / 20), begin + delay)
+            copies.append((delay, level))
     if rng.random() < 0.5 * strength:
         decay = draw("cloud_decay", rng)
-        for delay in rng.exponential(decay, int(rng.integers(4, 12))):
-            gain = rng.normal() * 10 ** (draw("cloud_level", rng) / 20) * np.exp(-delay / (2 * decay))
-            _add(samples, dull * gain, begin + int((0.3e-3 + delay) * rate))
+        for after in rng.exponential(decay, int(rng.integers(4, 12))):
+            gain = rng.normal() * 10 ** (draw("cloud_level", rng) / 20) * np.exp(-after / (2 * decay))
+            _add(samples, dull * gain, begin + int((0.3e-3 + after) * rate))
+    return copies
 
 
 def reverberation(

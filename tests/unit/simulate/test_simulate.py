@@ -8,6 +8,7 @@ from batpam.recordings.audio import probe
 from batpam.recordings.formats.guano import read_guano
 from batpam.simulate.calls import call_sequence, call_types, species_names
 from batpam.simulate.confusers import add_insect, insect_songs
+from batpam.simulate.parameters import rows_of
 from batpam.simulate.propagation import absorption, beam_loss, fly_past, transmission_loss
 from batpam.simulate.soundscapes import FOLDED_SNR, Flight, Recorder, hear_call, noise_level, reverberation, self_noise
 from batpam.simulate.survey import simulate, truth_passes
@@ -72,12 +73,14 @@ def test_calls_that_end_flat_become_sweeps_close_to_vegetation():
 
 def test_some_calls_are_followed_by_copies_hardly_weaker():
     call = call_sequence("Mdau", 0.1, np.random.default_rng(3), clutter=0.5)[0]
+    flight, recorder = Flight(closest=5, speed=0.1), Recorder(noise=-60)
+    alone = hear_call(np.zeros(96_000), call, flight, recorder, np.random.default_rng(7), echoes=0)
+    first, last = int(alone.start * 384_000), int(alone.end * 384_000) + 40
 
     def behind(echoes, i):
-        """Loudest instant between the end of the call and 4 ms later, re that of the call."""
-        samples, rng = np.zeros(96_000), np.random.default_rng([7, i])
-        heard = hear_call(samples, call, Flight(closest=5, speed=0.1), Recorder(noise=-60), rng, echoes=echoes)
-        first, last = int(heard.start * 384_000), int(heard.end * 384_000) + 40
+        """Loudest instant between the end of the call by itself and 4 ms later, re that of the call."""
+        samples = np.zeros(96_000)
+        hear_call(samples, call, flight, recorder, np.random.default_rng([7, i]), echoes=echoes)
         return np.abs(samples[last : last + 1536]).max() / np.abs(samples[first:last]).max()
 
     # the echo of the ground is 8 dB weaker at least
@@ -240,3 +243,20 @@ def test_passes_of_the_truth(survey):
     assert passes["calls"].sum() <= len(truth)
     assert set(passes["species"]) <= set(truth["species"])
     assert len(truth_passes(truth, min_snr_db=10, gap=1.0, min_calls=10_000)) == 0
+
+
+def test_an_echo_that_runs_on_from_a_call_is_part_of_it_and_one_behind_a_gap_is_not():
+    call = replace(call_sequence("Ppip", 0.1, np.random.default_rng(3), clutter=0.2)[0], start=0.02)
+    flight, recorder = Flight(closest=3, speed=0.1), Recorder(noise=-40.0)
+    alone = hear_call(np.zeros(50_000), call, flight, recorder, np.random.default_rng(1), echoes=0)
+    ends = np.array(
+        [
+            hear_call(np.zeros(50_000), call, flight, recorder, np.random.default_rng(seed), echoes=1).end
+            for seed in range(40)
+        ]
+    )
+    assert (ends >= alone.end).all() and np.mean(ends > alone.end + 0.5e-3) > 0.3
+    assert (ends <= alone.end + rows_of("scenes")["echo_delay"]["high"]).all()
+    short = replace(call, duration=1e-4)  # every echo lies behind a gap
+    heard = [hear_call(np.zeros(50_000), c, flight, recorder, np.random.default_rng(1), echoes=e) for c, e in ((short, 0), (short, 1))]  # fmt: skip
+    assert heard[0].end == heard[1].end
