@@ -243,9 +243,8 @@ class _Bat:
     def harmonics(self, row: dict[str, Any]) -> tuple[tuple[float, float], ...]:
         """Pairs of multiple and level of a call."""
         rng = self.rng
-        if (
-            row["curve"] == "cf"
-        ):  # the CF is the second harmonic; the fundamental is weak, but the air absorbs less of it
+        if row["curve"] == "cf":
+            # the CF is the second harmonic; the fundamental is weak, but the air absorbs less of it
             return (0.5, rng.uniform(-50, -20)), (1.5, rng.uniform(-55, -35))
         second = row["second_harmonic_db"] + 5 * self.own["harmonic"] + rng.normal(0, 3)
         return ((2.0, second), (3.0, second - 12)) if second > -20 else ((2.0, second),)
