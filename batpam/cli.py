@@ -601,7 +601,7 @@ def export(
 ) -> None:
     """Write calls in a format of others: one row per call, with the lowest taxon that is sure enough."""
     from batpam.exports.csv import export_csv
-    from batpam.models.files import read_card, shipped_model
+    from batpam.models.files import shipped_model
 
     if format != "csv":
         raise UserError(f"format {format!r} is not known; use csv")
@@ -609,7 +609,7 @@ def export(
         activity={"min_taxon_score": min_taxon_score, "thresholds": _thresholds(threshold)}
     ).activity
     count = export_csv(
-        results, output, read_card(model or shipped_model()), min_score=min_score, relative_to=relative_to,
+        results, output, model or shipped_model(), min_score=min_score, relative_to=relative_to,
         min_taxon_score=named.min_taxon_score, thresholds=named.thresholds,
     )  # fmt: skip
     print(f"{count} calls written to {output}")

@@ -9,14 +9,14 @@ import pandas as pd
 from batpam.activity.names import name_calls
 from batpam.errors import UserError
 from batpam.files import written_whole
-from batpam.models.files import ModelCard
-from batpam.tables import detections_schema, read_table
+from batpam.models.files import model_hash, read_card
+from batpam.tables import detections_schema, read_origin, read_table
 
 
 def export_csv(
     results: Path,
     output: Path,
-    card: ModelCard,
+    model: Path,
     *,
     min_score: float = 0.0,
     min_taxon_score: float = 0.5,
@@ -32,8 +32,8 @@ def export_csv(
     output
         CSV with a column ``file`` first and then those of the tables; behind ``class_score`` the ``taxon``, ``group`` and
         ``rank`` of the lowest node of the tree that is sure enough.
-    card
-        Of the model that made the detections.
+    model
+        The one that made the detections.
     min_score
         Calls with a lower detection score are left out.
     min_taxon_score, thresholds
@@ -45,16 +45,26 @@ def export_csv(
     -------
     int
         Number of calls written.
+
+    Raises
+    ------
+    UserError
+        There are no results, or another model made the detections.
     """
     index = results / "index" / "shards.tsv"
     if not index.is_file():
         raise UserError(f"{index} is not there; run the workflow first, or name its results with --results")
-    shards = pd.read_csv(index, sep="\t", dtype=str)["shard"]
+    paths = [results / "detections" / f"{shard}.parquet" for shard in pd.read_csv(index, sep="\t", dtype=str)["shard"]]
+    card, made_by = read_card(model), model_hash(model)
+    for path in paths:
+        origin = read_origin(path)
+        if origin.get("model_hash") != made_by:
+            raise UserError(
+                f"{path} was made with the model {origin.get('model')!r}, not {card.name!r} as it is now; name it with --model"
+            )
     accepted = [("det_score", ">=", min_score)]
     schema = detections_schema([taxon.code for taxon in card.taxa])
-    tables = [
-        read_table(results / "detections" / f"{shard}.parquet", schema.names, filters=accepted) for shard in shards
-    ]
+    tables = [read_table(path, schema.names, filters=accepted) for path in paths]
     found = pd.concat([schema.empty_table().to_pandas(), *tables], ignore_index=True)
     calls = name_calls(found, card.taxa, min_taxon_score=min_taxon_score, thresholds=thresholds or {})
     for place, name in enumerate(("taxon", "group", "rank"), calls.columns.get_loc("class_score") + 1):

@@ -8,7 +8,8 @@ import pytest
 from batpam.errors import UserError
 from batpam.exports.csv import export_csv
 from batpam.models.calibration import Calibration
-from batpam.models.files import ModelCard, Taxon
+from batpam.models.files import ModelCard, Taxon, model_hash, shipped_model, write_model
+from batpam.models.network import CallNetwork
 from batpam.models.settings import NetworkSettings
 from batpam.scalograms.settings import ScalogramSettings
 from batpam.tables import detections_schema, write_table
@@ -25,6 +26,8 @@ SCORES = [(0.9, 0.02, 0.01), (0.45, 0.4, 0.05), (0.3, 0.3, 0.35), (0.1, 0.05, 0.
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
     """Two shards of two calls each, and one that the index does not name."""
+    write_model(CallNetwork(CARD.network), CARD, tmp_path / "three.safetensors")
+    origin = {"model": CARD.name, "model_hash": model_hash(tmp_path / "three.safetensors")}
     (tmp_path / "index").mkdir()
     (tmp_path / "index" / "shards.tsv").write_text("shard\na\nb\n")
     for number, shard in enumerate("abc"):
@@ -38,12 +41,12 @@ def results(tmp_path: Path) -> Path:
         ]  # fmt: skip
         schema = detections_schema([taxon.code for taxon in TAXA])
         (tmp_path / "detections").mkdir(exist_ok=True)
-        write_table(rows, schema, tmp_path / "detections" / f"{shard}.parquet", {})
+        write_table(rows, schema, tmp_path / "detections" / f"{shard}.parquet", origin)
     return tmp_path
 
 
 def test_a_call_has_the_lowest_taxon_that_is_sure_enough(results: Path) -> None:
-    assert export_csv(results, results / "calls.csv", CARD, relative_to=Path("/data")) == 4
+    assert export_csv(results, results / "calls.csv", results / "three.safetensors", relative_to=Path("/data")) == 4
     calls = pd.read_csv(results / "calls.csv")
     assert calls["file"].tolist() == ["oak/a.wav", "oak/a.wav", "oak/b.wav", "oak/b.wav"]
     assert calls["taxon"].tolist() == ["Myotis daubentonii", "Myotis", "Myotis", "Chiroptera"]
@@ -52,8 +55,21 @@ def test_a_call_has_the_lowest_taxon_that_is_sure_enough(results: Path) -> None:
 
 
 def test_thresholds_and_least_score_are_asked_of_every_call(results: Path) -> None:
-    export_csv(results, results / "calls.csv", CARD, min_score=0.5, thresholds={"Mdau": 0.95, "Myotis": 0.8})
+    export_csv(
+        results,
+        results / "calls.csv",
+        results / "three.safetensors",
+        min_score=0.5,
+        thresholds={"Mdau": 0.95, "Myotis": 0.8},
+    )
     calls = pd.read_csv(results / "calls.csv")
     assert calls["taxon"].tolist() == ["Myotis", "Myotis", "Vespertilionidae"]
     with pytest.raises(UserError, match="Myotsi"):
-        export_csv(results, results / "calls.csv", CARD, thresholds={"Myotsi": 0.5})
+        export_csv(results, results / "calls.csv", results / "three.safetensors", thresholds={"Myotsi": 0.5})
+
+
+def test_detections_of_another_model_are_refused(results: Path) -> None:
+    """Its species would be missing without a word."""
+    with pytest.raises(UserError, match=r"made with the model 'three'.*--model"):
+        export_csv(results, results / "calls.csv", shipped_model())
+    assert not (results / "calls.csv").exists()
