@@ -60,7 +60,8 @@ def export_csv(
         origin = read_origin(path)
         if origin.get("model_hash") != made_by:
             raise UserError(
-                f"{path} was made with the model {origin.get('model')!r}, not {card.name!r} as it is now; name it with --model"
+                f"{path} was made with the model {origin.get('model')!r} ({origin.get('model_hash')}), not with "
+                f"{card.name!r} ({made_by}); name it with --model"
             )
     accepted = [("det_score", ">=", min_score)]
     schema = detections_schema([taxon.code for taxon in card.taxa])
