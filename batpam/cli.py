@@ -294,7 +294,7 @@ def detect(
     device: Device = "auto",
     workers: Workers = 1,
 ) -> None:
-    """Find and classify the calls in a shard: one row per call, with the score of every species."""
+    """Find and classify the calls in a shard, and their echoes: one row each, with the score of every species."""
     from batpam.detection.detect import detect as run
     from batpam.models.files import shipped_model
 
@@ -599,7 +599,7 @@ def export(
     min_taxon_score: MinTaxonScore = 0.5,
     threshold: Thresholds = None,
 ) -> None:
-    """Write calls in a format of others: one row per call, with the lowest taxon that is sure enough."""
+    """Write calls in a format of others: one row per call or echo (call_type), with the lowest taxon that is sure enough."""
     from batpam.exports.csv import export_csv
     from batpam.models.files import shipped_model
 
@@ -612,4 +612,4 @@ def export(
         results, output, model or shipped_model(), min_score=min_score, relative_to=relative_to,
         min_taxon_score=named.min_taxon_score, thresholds=named.thresholds,
     )  # fmt: skip
-    print(f"{count} calls written to {output}")
+    print(f"{count} calls and echoes written to {output}")

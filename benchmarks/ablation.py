@@ -10,8 +10,8 @@ all of every one looked at, as `batpam evaluate` does.
 
 What differs beyond what the name says: with a hop of 1 ms a window has half the hops, and so the network half the work,
 frames of 4 ms where the others have 2 ms, and twice the reach in time. Without echoes or insects the random numbers of a
-scene go on from another place, so that its bats are others than in the full one of the same seed, of the same kinds. In
-`stft`, frequencies below some 35 kHz lie closer than the bins of its 1 ms, and neighbouring bands there tell the same.
+scene go on from another place, so that its bats are others than in the full one of the same seed, of the same kinds; and what was
+trained without echoes misses those of the held-out scenes, which are events as calls are. In `stft`, frequencies below some 35 kHz lie closer than the bins of its 1 ms, and neighbouring bands there tell the same.
 
 The defaults, 1500 windows and 5 epochs of a network of the shipped size, take about 5 minutes a variant on two cores: far
 from all that it can learn, enough to see what matters much. A difference below the spread of the repeats is none. Tables go

@@ -76,7 +76,7 @@ def main() -> None:
     print({name: value for name, value in card.training.items()})
     plain = ("windows", "calls", "recall", "precision", "species_right", "group_right")
     print("\n".join(f"| {name.replace('_', ' ')} | {metrics[name]} |" for name in plain), "\n")
-    for name in ("recall_by_snr_db", "call_type_right", "species_right_by_code"):
+    for name in ("recall_by_snr_db", "recall_by_call_type", "call_type_right", "species_right_by_code"):
         print(f"{name}\n{shares(metrics[name])}")
     print(group_confusion(card))
     options.diagram.write_text(diagram(card))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from batpam.models.settings import ECHO
 from batpam.simulate.survey import truth_passes
 from batpam.tables import DETECTIONS, concat_tables, read_origin, read_table
 
@@ -37,7 +38,7 @@ def calls_by_level(results: Path) -> pd.DataFrame:
     """Share of simulated calls that a detection overlaps in time and frequency, and whether its best class is right."""
     min_score = read_origin(results / "activity" / "passes.parquet")["min_score"]
     calls = concat_tables(sorted((results / "detections").glob("*.parquet")), DETECTIONS)
-    calls = calls[calls["det_score"] >= min_score]
+    calls = calls[(calls["det_score"] >= min_score) & (calls["call_type"] != ECHO)]
     truth = read_table(results / "demo" / "truth.parquet")
     rows = []
     for path, part in truth.groupby("path"):

@@ -12,6 +12,7 @@ from batpam.activity.names import name_calls
 from batpam.activity.passes import BUZZ_CALLS, SOCIAL_CALLS, find_passes, join_calls
 from batpam.files import write_text
 from batpam.models.files import ModelCard
+from batpam.models.settings import ECHO
 from batpam.sun import sun_times
 from batpam.survey import Deployment
 from batpam.tables import (
@@ -75,7 +76,7 @@ def activity(
     """
     files = read_table(recordings)
     schema = detections_schema([taxon.code for taxon in card.taxa])
-    accepted = [("det_score", ">=", min_score)]
+    accepted = [("det_score", ">=", min_score), ("call_type", "!=", ECHO)]
     tables = [
         read_table(detections / f"{shard}.parquet", schema.names, filters=accepted)
         for shard in sorted(files["shard"].dropna().unique())

@@ -115,7 +115,7 @@ def detect(
             return provenance("detect", **made_with, hops_scored=scored)
 
         count = stream_table(rows(), detections_schema([taxon.code for taxon in card.taxa]), output, origin)
-    print(f"{count} calls in {total:.1f} s of scalogram", file=sys.stderr)
+    print(f"{count} calls and echoes in {total:.1f} s of scalogram", file=sys.stderr)
 
 
 def _return_memory() -> None:

@@ -37,7 +37,7 @@ class Prediction:
     classes
         Logits of the species and, behind them, of insect and noise, shape (batch, classes, rows, frames).
     call_type
-        Logits of :data:`CALL_TYPES`, shape (batch, 3, rows, frames).
+        Logits of :data:`CALL_TYPES`, shape (batch, types, rows, frames).
     extent
         See :data:`EXTENTS`, shape (batch, 4, rows, frames); :func:`extents` turns it into frames and rows.
     """

@@ -20,8 +20,8 @@ def name_in_sequence(
 
     A neighbour with the probabilities p says ``log(a p + (1 - a) / K)`` of the K species, where a is how likely it is that
     both calls are of one species. What the neighbours within :data:`SPAN_S` say is averaged by their scores, weighted, and
-    added to the logarithm of the call's own probabilities. Calls of buzzes and social calls are named by the others and
-    name none, as in identification by eye: they are alike in many species. ``a``, the weight and a temperature are fitted
+    added to the logarithm of the call's own probabilities. Calls of buzzes, social calls and echoes are named by the others
+    and name none, as in identification by eye: they are alike in many species. ``a``, the weight and a temperature are fitted
     on held-out windows (:func:`batpam.training.measure.calibrate`).
 
     Parameters

@@ -20,8 +20,12 @@ BACKGROUND_FRAMES = 65
 EXTENTS = 4
 """Regressed per cell: frames back to the start and on to the end, rows down to the lowest voice and up to the highest."""
 
-CALL_TYPES = ("echolocation", "buzz", "social")
-"""Kinds of bat calls."""
+ECHO = "echo"
+"""Type of a sound of a bat that is no call."""
+
+CALL_TYPES = ("echolocation", "buzz", "social", ECHO)
+"""What is heard of bats: calls of three kinds, and echoes of calls. An echo is shaped as a call is: apart from its call
+nobody can tell it from one. So echoes are found as calls are, and told apart as a type; no call is counted for them."""
 
 
 @dataclass(frozen=True)

@@ -170,7 +170,7 @@ def call_sequence(code: str, duration: float, rng: np.random.Generator, *, clutt
     types, songs = _rows("calls", code), _rows("social", code)
     bat = _Bat(code, float(rng.beta(1.3, 1.3)) if clutter is None else clutter, rng)
     type_now = int(rng.random() < bat.clutter) if len(types) > 1 else 0
-    if len(types) > 2 and rng.random() < bat.clutter:
+    if len(types) > 2 and rng.random() < bat.clutter**2:
         type_now = 2  # and nothing else for as long as it is there
     approach_at = rng.uniform(0.0, 1.0) * duration if rng.random() < APPROACHES else np.inf
     song = songs[int(rng.integers(len(songs)))] if songs else None

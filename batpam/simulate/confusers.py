@@ -421,7 +421,7 @@ def add_switching(
 
 
 def add_bird(samples: np.ndarray, level: float, rate: int, rng: np.random.Generator) -> list[Heard]:
-    """Add birds: whistles, trills and broadband chips (``birds.tsv``).
+    """Add birds: whistles short and long, trills, broadband chips and rasping notes (``birds.tsv``).
 
     Returns
     -------
@@ -442,6 +442,10 @@ def add_bird(samples: np.ndarray, level: float, rate: int, rng: np.random.Genera
         curve *= 1 + rng.uniform(0, 0.06) * np.sin(2 * np.pi * rng.uniform(1, 8) * u)
         over = [-steep * n + rng.normal(0, 3) for n in range(1, 6)]
         shape = np.sin(np.pi * u ** rng.uniform(0.6, 1.6)) ** rng.uniform(0.4, 1.2)
+        if bird["rough"]:
+            wide = max(round(rate / rng.uniform(500.0, 4000.0)), 1)
+            noise = scipy.ndimage.uniform_filter1d(rng.standard_normal(len(u)), wide) * np.sqrt(wide)
+            shape *= 1 + bird["rough"] * (noise - 1)
         sound = _sound(_chirp(curve, over, rate, rng) * shape, rate)
         begins = rng.uniform(-0.05, duration) + 1e-3 * max(every, 1.2 * length) * np.arange(notes)
         heard += _mix_all(samples, [sound], begins, level - rng.uniform(0, 6) + rng.normal(0, 1, notes), rate, rng)

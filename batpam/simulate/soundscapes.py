@@ -5,6 +5,7 @@ full scale and by its own noise, and turns pressure into samples.
 """
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -22,6 +23,12 @@ from batpam.simulate.propagation import (
     transmission_loss,
 )
 
+AUDIBLE_SNR = 3.0
+"""Sound above this is not in the noise, dB."""
+
+APART = 4e-3
+"""Of an echo that begins sooner behind its call, or behind another echo, nobody can say whether it is one more, s."""
+
 VISIBLE_DB = 26.0
 """The part of a call that is within this of its loudest instant, and above the noise, counts as the call."""
 
@@ -30,6 +37,9 @@ BANDS_HZ = (6e3, 18e3, 30e3, 45e3, 65e3, 95e3, 250e3)
 
 BAND = 0.05
 """Width of the band that noise is taken in for a signal-to-noise ratio, re its frequency: about that of a voice."""
+
+DULL = (0.35, 0.3, 0.2, 0.15)
+"""Filter by which what is not quite smooth returns high frequencies more weakly."""
 
 FOLDED_SNR = -99.0
 """Of calls of which no more than a mirror image is recorded: nobody can say of what they are, dB."""
@@ -72,11 +82,26 @@ class Recorder:
 
 @dataclass(frozen=True)
 class Flight:
-    """A straight flight past the microphone: closest distance (m), its time (s), speed (m/s), and the weather."""
+    """A straight flight past the microphone.
+
+    Attributes
+    ----------
+    closest
+        Distance, m.
+    at
+        When it is reached, s.
+    speed
+        m/s.
+    detour
+        How much longer the way over the nearest smooth surface is (ground, water, a wall), m.
+    temperature, humidity
+        °C, %.
+    """
 
     closest: float = 8.0
     at: float = 0.0
     speed: float = 6.0
+    detour: float = 1.0
     temperature: float = 15.0
     humidity: float = 80.0
 
@@ -99,6 +124,9 @@ class Heard:
     track
         Of a call, up to 33 instants of that part: time (s), frequency (Hz), level (dB re full scale) and snr (dB), shape
         (k, 4).
+    echoes
+        Of a call, what smooth surfaces return of it behind a gap; :data:`FOLDED_SNR` where that is within :data:`APART` of
+        its start.
     """
 
     start: float
@@ -109,6 +137,7 @@ class Heard:
     level: float
     snr: float
     track: np.ndarray = field(default_factory=lambda: np.empty((0, 4)), compare=False, repr=False)
+    echoes: "tuple[Heard, ...]" = ()
 
 
 def hear_call(
@@ -164,33 +193,90 @@ def hear_call(
         wave += received(multiple, level) * np.sin(multiple * phase)
     begin = int((call.start + distance / 343.0) * rate)
     _add(samples, wave, begin)
-    copies = _add_echoes(samples, wave, begin, rate, echoes, rng) if echoes > 0 else []
+    weather = {"temperature": flight.temperature, "humidity": flight.humidity}
+    farther = transmission_loss(curve, distance + flight.detour, **weather) - transmission_loss(
+        curve, distance, **weather
+    )
+    copies = _add_echoes(samples, wave, curve, begin, rate, flight.detour, farther, echoes, rng) if echoes > 0 else []
     loudest = int(amplitude.argmax())
     if amplitude[loudest] < 1e-12:
         return None
-    snr = _snr(amplitude, curve, rate, recorder, wind)
-    loud = amplitude > amplitude[loudest] * 10 ** (-VISIBLE_DB / 20)
-    visible = np.flatnonzero(loud & (snr > 3.0))
-    if not len(visible):
-        visible = np.flatnonzero(loud)
-    first, last = begin + visible[0], begin + visible[-1] + 1
-    if first < 0 or last > len(samples):
+    heard = _Received(
+        begin, rate, curve, 20 * np.log10(np.maximum(amplitude, 1e-12)), _snr(amplitude, curve, rate, recorder, wind)
+    )
+    if heard.first < 0 or heard.last > len(samples):
         return None
-    for delay, gain in sorted(copies):  # what runs on without a gap nobody can tell from the call
-        shown = visible[
-            (20 * np.log10(amplitude[visible] / amplitude[loudest]) + gain > -VISIBLE_DB) & (snr[visible] + gain > 3.0)
-        ]
-        if len(shown) and begin + delay + shown[0] <= last:
-            last = min(max(last, begin + delay + shown[-1] + 1), len(samples))
-    folded = np.abs(curve - rate * np.round(curve / rate))
-    shown = folded[visible]
-    some = visible[np.linspace(0, len(visible) - 1, min(len(visible), 33)).astype(int)]
-    level = 20 * np.log10(np.maximum(amplitude, 1e-12))
-    return Heard(
-        first / rate, last / rate, float(shown.min()), float(shown.max()), float(folded[loudest]), float(level[loudest]),
-        float(snr.max()) if curve[loudest] < rate / 2 else FOLDED_SNR,
-        np.stack([(begin + some) / rate, folded[some], level[some], snr[some]], axis=1),
-    )  # fmt: skip
+    echoes_heard = [
+        replace(heard, begin=begin + delay, level=heard.level + gain, snr=heard.snr + gain) for delay, gain in copies
+    ]
+    last, apart = _part(heard, [echo for echo in echoes_heard if echo.snr.max() > AUDIBLE_SNR])
+    told = []
+    for some in apart:
+        loudest_one, until = max(some, key=lambda echo: float(echo.snr.max())).seen(), max(echo.last for echo in some)
+        if until <= len(samples):
+            close = some[0].first < heard.first + APART * rate
+            snr = FOLDED_SNR if close else loudest_one.snr
+            told.append(replace(loudest_one, start=some[0].first / rate, end=until / rate, snr=snr))
+    return replace(heard.seen(), end=min(last, len(samples)) / rate, echoes=tuple(told))
+
+
+def _part(call: "_Received", echoes: list["_Received"]) -> tuple[int, list[list["_Received"]]]:
+    """Where a call ends with the echoes that run on from it, and the others, those together that nobody can part."""
+    until, since = call.last, call.first
+    last, apart = call.last, list[list[_Received]]()
+    for echo in sorted(echoes, key=lambda echo: echo.first):
+        if echo.first > until and (echo.first >= since + APART * echo.rate or not apart):
+            apart.append([])
+            until, since = echo.last, echo.first
+        until = max(until, echo.last)
+        if apart:
+            apart[-1].append(echo)
+        else:
+            last = until
+    return last, apart
+
+
+@dataclass(frozen=True)
+class _Received:
+    """A call, or an echo of it, as it arrives.
+
+    From its first sample ``begin`` on: frequency (Hz), level (dB re full scale) and signal-to-noise ratio (dB) of each sample.
+    """
+
+    begin: int
+    rate: int
+    curve: np.ndarray
+    level: np.ndarray
+    snr: np.ndarray
+
+    @cached_property
+    def visible(self) -> np.ndarray:
+        """Its samples within :data:`VISIBLE_DB` of the loudest and above the noise; in noise, the former alone."""
+        loud = self.level > self.level.max() - VISIBLE_DB
+        visible = np.flatnonzero(loud & (self.snr > AUDIBLE_SNR))
+        return visible if len(visible) else np.flatnonzero(loud)
+
+    @property
+    def first(self) -> int:
+        """Sample of the recording at which it begins to be seen."""
+        return int(self.begin + self.visible[0])
+
+    @property
+    def last(self) -> int:
+        """The one behind the last that is seen."""
+        return int(self.begin + self.visible[-1]) + 1
+
+    def seen(self) -> Heard:
+        """What is seen of it."""
+        folded, loudest = np.abs(self.curve - self.rate * np.round(self.curve / self.rate)), int(self.level.argmax())
+        shown = folded[self.visible]
+        some = self.visible[np.linspace(0, len(self.visible) - 1, min(len(self.visible), 33)).astype(int)]
+        return Heard(
+            self.first / self.rate, self.last / self.rate, float(shown.min()), float(shown.max()),
+            float(folded[loudest]), float(self.level[loudest]),
+            float(self.snr.max()) if self.curve[loudest] < self.rate / 2 else FOLDED_SNR,
+            np.stack([(self.begin + some) / self.rate, folded[some], self.level[some], self.snr[some]], axis=1),
+        )  # fmt: skip
 
 
 def trim(heard: Heard, first: float, last: float) -> Heard:
@@ -234,26 +320,40 @@ def _add(samples: np.ndarray, wave: np.ndarray, begin: int) -> None:
 
 
 def _add_echoes(
-    samples: np.ndarray, wave: np.ndarray, begin: int, rate: int, strength: float, rng: np.random.Generator
-) -> list[tuple[int, float]]:
+    samples: np.ndarray,
+    wave: np.ndarray,
+    curve: np.ndarray,
+    begin: int,
+    rate: int,
+    detour: float,
+    farther: np.ndarray,
+    strength: float,
+    rng: np.random.Generator,
+) -> list[tuple[int, np.ndarray]]:
     """Echoes of smooth surfaces (ground, water, walls), and a cloud of weaker ones, duller than the call.
+
+    Parameters
+    ----------
+    farther
+        What the detour takes away beyond what a call loses on the straight way, dB, sample by sample.
 
     Returns
     -------
-    list of (int, float)
-        Delay (samples) and level (dB re the call) of each echo of a smooth surface.
+    list of (int, ndarray)
+        Delay (samples) of each echo of a smooth surface, and its level re the call, dB, one for each sample of the call.
     """
     copies = []
-    dull = scipy.signal.lfilter([0.35, 0.3, 0.2, 0.15], [1.0], wave)
+    dull = scipy.signal.lfilter(DULL, [1.0], wave)
     if rng.random() < strength:
-        level, delay = draw("echo_level", rng), int(draw("echo_delay", rng) * rate)
-        _add(samples, dull * 10 ** (level / 20), begin + delay)
-        copies.append((delay, level))
+        level, delay = draw("echo_level", rng), int(detour * rng.normal(1, 0.03) / SPEED_OF_SOUND * rate)
+        _add(samples, dull * 10 ** ((level - farther) / 20), begin + delay)
+        lost = np.abs(np.polyval(DULL[::-1], np.exp(-2j * np.pi * curve / rate)))
+        copies.append((delay, level - farther + 20 * np.log10(lost)))
     if rng.random() < 0.3 * strength:  # near a hard surface the direct call is followed by copies hardly weaker
         for _ in range(int(rng.integers(1, 4))):
             level, delay = draw("copy_level", rng), int(draw("copy_delay", rng) * rate)
             _add(samples, wave * 10 ** (level / 20), begin + delay)
-            copies.append((delay, level))
+            copies.append((delay, np.full(len(curve), level)))
     if rng.random() < 0.5 * strength:
         decay = draw("cloud_decay", rng)
         for after in rng.exponential(decay, int(rng.integers(4, 12))):

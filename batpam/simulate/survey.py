@@ -18,6 +18,7 @@ from batpam.files import written_whole
 from batpam.progress import Progress
 from batpam.simulate import confusers, soundscapes
 from batpam.simulate.calls import call_sequence, species_names
+from batpam.simulate.parameters import draw
 from batpam.simulate.soundscapes import Flight, Recorder, hear_call
 from batpam.survey import night_of, zone
 from batpam.tables import TRUTH, provenance, write_table
@@ -149,6 +150,7 @@ def _simulate_visit(visit: _Visit) -> list[dict[str, Any]]:
             closest=float(np.exp(rng.uniform(np.log(2.5), np.log(12)))),
             at=begins + length / 2,
             speed=rng.uniform(3, 8),
+            detour=draw("detour", rng),
             temperature=13.0,
             humidity=80.0,
         )

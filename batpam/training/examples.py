@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import scipy.signal
 
-from batpam.models.settings import CALL_TYPES
+from batpam.models.settings import CALL_TYPES, ECHO
 from batpam.recordings.audio import open_recording, probe
 from batpam.scalograms.settings import ScalogramSettings
 from batpam.scalograms.transform import FLOOR_DB, wavelet_power
@@ -47,6 +47,10 @@ SPARE = 0.15
 
 TRIGGERS = 10.0
 """Signal-to-noise ratio of calls that set off a recorder, at least, dB."""
+
+TAIL_BAND_DB = 5.0
+"""By how much the tail of a call lies lower in a band of :data:`~batpam.simulate.soundscapes.BAND` than as a whole, dB: a sweep
+has its tail in all of its band. The sweep itself loses some of that in such a band, which is taken off."""
 
 MARGIN = 0.03
 """What is simulated before and after a window, so that calls at its ends are whole, s."""
@@ -130,9 +134,11 @@ def simulate_scene(scenes: Scenes, duration: float, rng: np.random.Generator) ->
         )
         recorder = replace(recorder, noise_colour=tuple(colour))
     events = _add_confusers(samples, recorder, wind, rng, insects=scenes.insects, species=len(scenes.codes))
-    for _ in range(int(rng.choice([0, 1, 2, 3], p=[0.2, 0.5, 0.22, 0.08]))):
+    for _ in range(int(rng.choice([0, 1, 2, 3], p=[0.25, 0.46, 0.21, 0.08]))):
         events += _add_bat(samples, scenes, recorder, wind, rng)
     if is_cut:
+        if rng.random() < 0.5:
+            samples += rng.choice([-1.0, 1.0]) * 10 ** (draw("offset", rng) / 20)
         samples, events = _cut(samples, events, rate, rng)
     found = np.array([_event(*event) for event in events], EVENT)
     found["start"] -= MARGIN
@@ -163,7 +169,10 @@ def _cut(
     near = [
         heard
         for _, call_type, heard in events
-        if call_type >= 0 and heard.snr > TRIGGERS and heard.end > edge and heard.start < edge + SPARE
+        if 0 <= call_type < CALL_TYPES.index(ECHO)
+        and heard.snr > TRIGGERS
+        and heard.end > edge
+        and heard.start < edge + SPARE
     ]
     shift = 0
     if near:
@@ -178,6 +187,11 @@ def _cut(
         samples[count - margin :] = 0.0
     first, last = (edge, np.inf) if at_start else (-np.inf, edge)
     moved = [(node, call_type, _later(heard, -shift / rate)) for node, call_type, heard in events]
+    # with its call before the start of the file nobody can tell an echo from one
+    moved = [
+        (node, -1 if call_type == CALL_TYPES.index(ECHO) and heard.start < first + MARGIN else call_type, heard)
+        for node, call_type, heard in moved
+    ]
     return samples, [
         (node, call_type, trim(heard, first, last))
         for node, call_type, heard in moved
@@ -221,7 +235,9 @@ def _add_bat(
     often = np.array([code in known for code in scenes.codes]) * np.array(scenes.encounters or 1.0)
     species = int(rng.choice(len(scenes.codes), p=often / often.sum()))
     duration = len(samples) / recorder.sample_rate
-    flight = Flight(**{name: draw(name, rng) for name in ("closest", "at", "speed", "temperature", "humidity")})
+    flight = Flight(
+        **{name: draw(name, rng) for name in ("closest", "at", "speed", "detour", "temperature", "humidity")}
+    )
     calls = call_sequence(scenes.codes[species], duration, rng)
     if rng.random() < 0.3:  # it comes or goes
         cut = rng.uniform(0, duration)
@@ -231,7 +247,9 @@ def _add_bat(
     wanted = draw("snr" if rng.random() < 0.85 else "snr_near", rng)
     near = draw("overdriven", rng) if rng.random() < 0.06 else None  # so near that it fills or overdrives the recorder
     echoes, tail = draw("echoes", rng), draw("reverberation", rng) if rng.random() < 0.75 else None
-    alone, shift, found = np.zeros(len(samples)), None, []
+    alone, shift = np.zeros(len(samples)), None
+    found: list[_Event] = []
+    returned: list[Heard] = []
     for call in calls:
         if shift is None and call.call_type == "echolocation":
             trial = hear_call(np.zeros(len(samples)), call, flight, recorder, rng, echoes=0, wind=wind)
@@ -242,12 +260,22 @@ def _add_bat(
         louder = replace(call, level=call.level + shift)
         heard = hear_call(alone, louder, flight, recorder, rng, echoes=echoes * scenes.echoes, wind=wind)
         if heard is not None:
-            found.append((species, CALL_TYPES.index(call.call_type), heard))
+            found.append((species, CALL_TYPES.index(call.call_type), replace(heard, echoes=())))
+            returned += heard.echoes
     samples += alone
     if tail is not None and scenes.echoes and alone.any():
         weather = {"temperature": flight.temperature, "humidity": flight.humidity}
-        samples += reverberation(alone, recorder.sample_rate, tail, rng, **weather)
-    return found
+        tails = reverberation(alone, recorder.sample_rate, tail, rng, **weather)
+        returned = [_drowned(echo, tails, recorder.sample_rate) for echo in returned]
+        samples += tails
+    return found + [(species, CALL_TYPES.index(ECHO), echo) for echo in returned]
+
+
+def _drowned(echo: Heard, tails: np.ndarray, rate: int) -> Heard:
+    """An echo in what else comes back of calls: noise is the power of that, less :data:`TAIL_BAND_DB`."""
+    around = tails[int(echo.start * rate) : int(echo.end * rate) + 1]
+    power = float(np.mean(around**2))
+    return replace(echo, snr=min(echo.snr, echo.level - 10 * np.log10(max(2 * power, 1e-20)) + TAIL_BAND_DB))
 
 
 def _add_confusers(
@@ -269,11 +297,16 @@ def _add_confusers(
             frequency = rng.uniform(10e3, 0.45 * rate)
             noises += confusers.add_tone(samples, frequency, floor + level - rng.uniform(0, 10), rate, rng)
     for sound, add in (
-        ("switching", confusers.add_switching), ("keys", confusers.add_keys), ("birds", confusers.add_bird),
-        ("rodents", confusers.add_rodent),
+        ("switching", confusers.add_switching), ("keys", confusers.add_keys), ("rodents", confusers.add_rodent)
     ):  # fmt: skip
         if (level := _level_of(sound, rng)) is not None:
             noises += add(samples, floor + level, rate, rng)
+    if (level := _level_of("birds", rng)) is not None:
+        birds = np.zeros(len(samples))
+        noises += confusers.add_bird(birds, floor + level, rate, rng)
+        samples += birds
+        if rng.random() < 0.5:  # they sing from within the leaves
+            samples += reverberation(birds, rate, draw("reverberation", rng), rng)
     if (level := _level_of("gusts", rng)) is not None:
         confusers.add_wind(samples, level, rate, rng)
     found = []

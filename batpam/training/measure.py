@@ -16,7 +16,7 @@ from batpam.models.decode import decode
 from batpam.models.files import Taxon
 from batpam.models.network import CallNetwork
 from batpam.models.sequence import SPAN_S, name_in_sequence
-from batpam.models.settings import CALL_TYPES, TIME_STRIDE
+from batpam.models.settings import CALL_TYPES, ECHO, TIME_STRIDE
 from batpam.scalograms.settings import ScalogramSettings
 from batpam.scalograms.shards import from_bytes
 from batpam.tables import NO_BAT
@@ -97,7 +97,7 @@ def calibrate(network: CallNetwork, examples: Examples, species: int, settings: 
     neighbours say (:func:`batpam.models.sequence.name_in_sequence`).
     """
     detections, calls = match_examples(network, examples, species, settings, Calibration())
-    found = calls[(calls["detection"] >= 0) & (calls["node"] < species)]
+    found = _no_echoes(calls[(calls["detection"] >= 0) & (calls["node"] < species)])
     temperature = 1.0
     if len(found):
         logits = np.log(np.maximum(_stack(detections)[found["detection"], :species], 1e-12))
@@ -127,7 +127,7 @@ def calibrate(network: CallNetwork, examples: Examples, species: int, settings: 
 
 def _fit_sequence(detections: pd.DataFrame, calls: pd.DataFrame, species: int, alone: Calibration) -> Calibration:
     """Add to a calibration how much neighbours say, from detections and calls of :func:`match_examples`."""
-    found = calls[(calls["detection"] >= 0) & (calls["node"] < species)]
+    found = _no_echoes(calls[(calls["detection"] >= 0) & (calls["node"] < species)])
     if not len(found):
         return alone
     classes, score = _stack(detections), detections["score"].to_numpy(float)
@@ -158,12 +158,24 @@ def measure(
     settings: ScalogramSettings,
     calibration: Calibration,
 ) -> dict[str, Any]:
-    """How a network does on held-out examples, at a probability of 0.5: see the model card for what is in it."""
+    """How a network does on held-out examples, at a probability of 0.5: see the model card for what is in it.
+
+    Echoes take part in the precision, and in what is told by type and by probability; all else is of calls.
+    """
     detections, calls = match_examples(network, examples, len(taxa), settings, calibration)
     told = detections[detections["bat"].notna() & (detections["score"] >= 0.5)]
     best = detections.reindex(calls["detection"]).reset_index(drop=True)
     found = (best["score"] >= 0.5).to_numpy()
-    calls = calls.assign(found=found)
+    kind = calls["call_type"].to_numpy()
+    kinds = [(name, kind == k) for k, name in enumerate(CALL_TYPES) if (kind == k).any()]
+    types = {
+        "recall_by_call_type": {name: _share(found[these]) for name, these in kinds},
+        "call_type_right": {
+            name: _share(best["call_type"][these & found] == CALL_TYPES.index(name)) for name, these in kinds
+        },
+    }
+    no_echo = kind != CALL_TYPES.index(ECHO)
+    calls, best, found = calls[no_echo].assign(found=found[no_echo]), best[no_echo], found[no_echo]
     hit, chosen = calls[found & (calls["node"] < len(taxa))], best[found & (calls["node"] < len(taxa)).to_numpy()]
     if not len(hit):
         nothing = {"windows": len(examples), "calls": len(calls), "species_right": None}
@@ -171,7 +183,6 @@ def measure(
     classes = _stack(chosen)[:, : len(taxa)]
     guess, true = classes.argmax(1), hit["node"].to_numpy()
     group = np.array([taxon.group for taxon in taxa])
-    kinds = hit["call_type"].to_numpy() == chosen["call_type"].to_numpy()
     confusion = pd.crosstab(
         pd.Categorical.from_codes(true, [t.code for t in taxa]), pd.Categorical.from_codes(guess, [t.code for t in taxa]),
         dropna=False,
@@ -183,9 +194,7 @@ def measure(
         "precision": _share(told["bat"]),
         "species_right": _share(guess == true),
         "group_right": _share(group[guess] == group[true]),
-        "call_type_right": {
-            name: _share(kinds[hit["call_type"] == k]) for k, name in enumerate(CALL_TYPES) if (hit["call_type"] == k).any()
-        },
+        **types,
         "recall_by_snr_db": {
             f"{low}-{high}": _share(calls["found"][calls["snr"].between(low, high, inclusive="left")])
             for low, high in pairwise(SNR_EDGES)
@@ -194,6 +203,11 @@ def measure(
         **_reliability(detections, group),
         "confusion": confusion.to_numpy().tolist(),
     }  # fmt: skip
+
+
+def _no_echoes(calls: pd.DataFrame) -> pd.DataFrame:
+    """Calls of :func:`match_examples` without echoes, which are always beside their call and so easily named."""
+    return calls[calls["call_type"] != CALL_TYPES.index(ECHO)]
 
 
 def _reliability(detections: pd.DataFrame, group: np.ndarray) -> dict[str, list[dict[str, Any]]]:

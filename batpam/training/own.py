@@ -12,7 +12,7 @@ import pandas as pd
 from batpam.detection.files import AudioFile, detect_files
 from batpam.errors import UserError
 from batpam.models.files import Taxon, shipped_model
-from batpam.models.settings import CALL_TYPES
+from batpam.models.settings import CALL_TYPES, ECHO
 from batpam.models.taxonomy import nodes
 from batpam.progress import Progress
 from batpam.recordings.audio import AudioError, open_recording, probe
@@ -241,7 +241,8 @@ def _with_found_calls(
         return events
     of = one.loc[calls["recording"]].reset_index(drop=True)
     inside = ~(calls["end_s"] < of["start_s"]) & ~(calls["start_s"] > of["end_s"])  # a stretch not told is all of it
-    found = calls.assign(taxon=of["taxon"], call_type=of["call_type"], extent="event")[inside]
+    kind = of["call_type"].where(calls["call_type"] != ECHO, ECHO)
+    found = calls.assign(taxon=of["taxon"], call_type=kind, extent="event")[inside]
     return pd.concat([events, found[[c for c in events.columns if c in found]]], ignore_index=True)
 
 

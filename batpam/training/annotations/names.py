@@ -98,14 +98,18 @@ def is_ignored(label: str, names: Mapping[str, str] | None) -> bool:
 
 
 def call_type_of(text: str) -> str:
-    """Tell the type of call that a label or a column of its own names: "echolocation", "buzz", "social" or "".
+    """Tell the type of call that a label or a column of its own names: "echolocation", "buzz", "social", "echo" or "".
+
+    "echo" alone, as batpam writes it, is an echo; beside other words it is short for echolocation.
 
     Examples
     --------
-    >>> call_type_of("Ppip feeding buzz"), call_type_of("echolo"), call_type_of("Ppip")
-    ('buzz', 'echolocation', '')
+    >>> call_type_of("Ppip feeding buzz"), call_type_of("echolo"), call_type_of("echo"), call_type_of("Ppip")
+    ('buzz', 'echolocation', 'echo', '')
     """
     words = set(_plain(text).split())
+    if words == {"echo"} or "echoes" in words:
+        return "echo"
     if words & _BUZZ:
         return "buzz"
     if words & _SOCIAL:

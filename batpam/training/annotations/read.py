@@ -82,7 +82,7 @@ class Annotations:
     events
         One row per labelled stretch: ``recording`` (path), ``start_s``, ``end_s`` (s, NaN where not told), ``low_hz``, ``high_hz``
         (Hz, NaN where not told), ``label`` (text as written), ``taxon`` (species, group, family, "Chiroptera", "insect" or
-        "noise"; "" where the label fits nothing), ``call_type`` ("echolocation", "buzz", "social" or "", of bats only),
+        "noise"; "" where the label fits nothing), ``call_type`` ("echolocation", "buzz", "social", "echo" or "", of bats only),
         ``extent`` ("event"; "position": start known, end not; "file": somewhere in the recording, or between start and
         end where they are told), ``split`` ("", "train", "test"), ``where`` (file and line, or item).
     recordings

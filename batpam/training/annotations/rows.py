@@ -8,7 +8,7 @@ from batpam.errors import UserError
 EXTENTS = ("event", "position", "file")
 """How far a label reaches: a sound with start and end, a sound of which only the start is known, anywhere in it."""
 
-CALL_TYPES = ("echolocation", "buzz", "social")
+CALL_TYPES = ("echolocation", "buzz", "social", "echo")
 SPLITS = ("train", "test")
 CLOCKS = ("real", "header")
 """Time as it passed in the field, or as the file plays at the rate of its header; one where nothing is expanded."""

@@ -160,6 +160,20 @@ def _row(table: pd.DataFrame, **where: str | None) -> dict[str, Any]:
 # activity
 
 
+def test_echoes_count_neither_as_calls_nor_in_passes(tmp_path: Path) -> None:
+    site = Site()
+    file = site.file("2024-06-01T21:00:00", FIRST, 0.25)
+    site.calls(file, 10, 3)
+    for place in range(3):
+        site.call(file, 10.02 + 0.1 * place, "Nnoc" if place else "Ppip", kind="echo")
+    site.call(file, 100.0, kind="echo")
+    tables = site.run(tmp_path)
+    assert tables["passes"]["calls"].tolist() == [3] and tables["passes"]["duration_s"].iloc[0] < 0.21
+    row = _row(tables["activity"], taxon="Pipistrellus pipistrellus")
+    assert (row["calls"], row["passes"], row["minutes"]) == (3, 1, 1)
+    assert "Nyctalus noctula" not in set(tables["activity"]["taxon"])
+
+
 def test_counts_of_a_night(tmp_path: Path) -> None:
     site = Site()
     first, second = (site.file(f"2024-06-01T21:{minute}:00", FIRST, 0.25) for minute in ("00", "15"))

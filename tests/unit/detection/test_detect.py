@@ -110,10 +110,6 @@ def test_calls_do_not_depend_on_how_segments_are_cut(tmp_path, pass_by):
     pd.testing.assert_frame_equal(a.drop(columns="start_utc"), b.drop(columns="start_utc"), atol=2e-3, rtol=2e-3)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the shipped model finds one call of 0.34 here; see 'Detections in files without bats' in docs/model-card.md",
-)
 def test_silence_has_no_calls(tmp_path):
     noise = (np.random.default_rng(0).normal(0, 30, 2 * RATE)).astype(np.int16)
     assert len(detect_in(tmp_path, noise, [(0, 4000)])) == 0

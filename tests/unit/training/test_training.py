@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,12 +16,12 @@ from batpam.models.decode import decode
 from batpam.models.files import ModelCard, Taxon, load_model, write_model
 from batpam.models.network import CallNetwork, Prediction
 from batpam.models.sequence import name_in_sequence
-from batpam.models.settings import TIME_STRIDE, NetworkSettings
+from batpam.models.settings import CALL_TYPES, ECHO, TIME_STRIDE, NetworkSettings
 from batpam.models.taxonomy import membership, nodes
 from batpam.scalograms.settings import ScalogramSettings
 from batpam.simulate.soundscapes import Heard, Recorder, self_noise
-from batpam.training.dataset import CENTRE_LAG, FAINT_SNR, CallDataset, Examples, simulate_examples
-from batpam.training.examples import EVENT, MARGIN, SPARE, Scenes, _cut, simulate_example, simulate_scene
+from batpam.training.dataset import CENTRE_LAG, FAINT_SNR, CallDataset, Examples, centres, simulate_examples
+from batpam.training.examples import EVENT, MARGIN, SPARE, Scenes, _cut, _drowned, simulate_example, simulate_scene
 from batpam.training.fit import _network, call_losses, train
 from batpam.training.measure import _fit_sequence, calibrate, measure
 from batpam.training.own import hard_negatives, own_examples, read_own, split
@@ -101,16 +102,18 @@ def test_species_are_drawn_as_often_as_they_are_met():
 
 def test_recordings_begin_and_end_within_calls():
     """What lies beyond the end of a recording is silent, and a call that crosses it begins or ends there."""
-    crossing = {"start": 0, "end": 0}
+    crossing, offsets = {"start": 0, "end": 0}, 0
     for i in range(150):
         samples, rate, events = simulate_scene(Scenes(("Nnoc",), insects=False), 0.3, np.random.default_rng([6, i]))
         margin, calls = round(MARGIN * rate), events[(events["node"] == 0) & (events["snr"] >= FAINT_SNR)]
         assert abs(len(samples) - (0.3 + 2 * MARGIN) * rate) < 2
+        offsets += abs(np.median(samples[margin:-margin])) > 0.01
         if not samples[:margin].any():
             crossing["start"] += int((calls["start"] == 0).sum())
         if not samples[len(samples) - margin :].any():
             crossing["end"] += int((abs(calls["end"] - 0.3) < 1e-4).sum())
     assert crossing["start"] >= 4 and crossing["end"] >= 1
+    assert 3 < offsets < 30  # of a quarter that is cut, half has one, most of them too small for this
 
 
 def test_a_call_that_is_cut_is_what_is_left_of_it():
@@ -149,11 +152,28 @@ def test_a_label_of_a_whole_window_is_one_centre():
     assert item["share"].sum() == pytest.approx(1)
 
 
+def test_echoes_are_events_of_their_own_unless_there_are_none():
+    def echoes(scenes):
+        scenes = [simulate_scene(scenes, WINDOW, np.random.default_rng([7, i]))[2] for i in range(20)]
+        return np.concatenate([events[events["call_type"] == CALL_TYPES.index("echo")] for events in scenes])
+
+    assert len(echoes(Scenes(CODES))) > 3
+    assert not len(echoes(Scenes(CODES, echoes=False)))
+
+
+def test_an_echo_in_the_tail_of_a_call_is_faint():
+    rate, rng = 384_000, np.random.default_rng(1)
+    echo = Heard(0.01, 0.012, 40e3, 50e3, 45e3, -40.0, 30.0)
+    assert _drowned(echo, np.zeros(rate // 10), rate) == echo
+    loud = _drowned(echo, 10 ** (-30 / 20) * rng.standard_normal(rate // 10), rate)
+    assert loud.snr < FAINT_SNR and replace(loud, snr=30.0) == echo
+
+
 def repeat_targets(item, classes):
     """A prediction that says what the targets say."""
     of_classes = torch.nn.functional.one_hot(item["node"].clamp(min=0), classes).permute(2, 0, 1) * 9.0
     call = torch.logit(item["heat"].clamp(1e-4, 1 - 1e-4))
-    call_type = torch.nn.functional.one_hot(item["call_type"].clamp(min=0), 3).permute(2, 0, 1) * 9.0
+    call_type = torch.nn.functional.one_hot(item["call_type"].clamp(min=0), len(CALL_TYPES)).permute(2, 0, 1) * 9.0
     extent = torch.log(torch.expm1(item["extent"].clamp(min=1e-3)))
     return Prediction(call[None], of_classes[None], call_type[None], extent[None])
 
@@ -314,6 +334,13 @@ def test_calibration_makes_probabilities_of_scores(examples):
     assert calibration.temperature > 1.5  # it was surer than it was right
     metrics = measure(Oracle(examples), examples, TAXA, TRANSFORM, calibration)
     assert 0.3 < metrics["species_right"] < 0.9 and metrics["recall"] > 0.5
+    events = np.concatenate(examples.events)
+    events = events[(events["node"] < len(CODES)) & (events["snr"] >= FAINT_SNR)]
+    events = events[(centres(events) > 0) & (centres(events) < WINDOW)]
+    called = events["call_type"] != CALL_TYPES.index(ECHO)
+    assert metrics["calls"] == called.sum() < len(events)
+    assert set(metrics["recall_by_call_type"]) == {CALL_TYPES[kind] for kind in np.unique(events["call_type"])}
+    assert min(metrics["call_type_right"].values()) > 0.9
 
     shares = []
     for of in ("detection", "group", "species"):

@@ -200,6 +200,9 @@ def test_several_animals(label: str, parts: list[str]) -> None:
     [
         ("Echolocation", "echolocation"),
         ("echolo", "echolocation"),
+        ("Ppip echo", "echolocation"),
+        ("echo", "echo"),
+        ("Ppip echoes", "echo"),
         ("search phase", "echolocation"),
         ("Feeding", "buzz"),
         ("Ppip feeding buzz", "buzz"),
