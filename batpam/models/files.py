@@ -126,15 +126,23 @@ def load_model(path: Path) -> tuple["CallNetwork", ModelCard]:
     try:
         missing, unexpected = network.load_state_dict(load_file(path), strict=False)
     except RuntimeError as error:
-        raise UserError(
-            f"model {path}: the weights are those of a network of other sizes; take them and the card from the same "
-            "training, the batpam that it was made with (training.batpam in the card), or train it again"
-        ) from error
+        raise _other_sizes(path) from error
     except (OSError, SafetensorError) as error:
-        raise UserError(f"model {path}: the weights cannot be read ({str(error).splitlines()[0]})") from error
+        raise _unreadable(path, error) from error
     if unexpected or any(not name.endswith("num_batches_tracked") for name in missing):
         raise UserError(f"model {path}: the weights do not fit the card; take both from the same training")
     return network.eval(), card
+
+
+def _other_sizes(path: Path) -> UserError:
+    return UserError(
+        f"model {path}: the weights are those of a network of other sizes; take them and the card from the same "
+        "training, the batpam that it was made with (training.batpam in the card), or train it again"
+    )
+
+
+def _unreadable(path: Path, error: Exception) -> UserError:
+    return UserError(f"model {path}: the weights cannot be read ({str(error).splitlines()[0]})")
 
 
 def check_model(path: Path, scalogram: ScalogramSettings) -> None:
@@ -143,13 +151,24 @@ def check_model(path: Path, scalogram: ScalogramSettings) -> None:
     Raises
     ------
     UserError
-        A file is missing, or a setting of the transform is another; names it.
+        A file is missing, the weights cannot be read or are of another network, or a setting of the transform is
+        another; names it.
     """
+    from safetensors import SafetensorError, safe_open
+
     if path.suffix != ".safetensors":
         raise UserError(f"detect.model: {path} is no model file; name the *.safetensors, its card lies beside it")
     if not path.is_file():
         raise UserError(f"detect.model: {path} does not exist; `batpam train` makes one")
-    wanted = asdict(read_card(path).scalogram)
+    card = read_card(path)
+    try:
+        with safe_open(path, framework="numpy") as weights:
+            outputs = weights.get_slice("heads.weight").get_shape()[0]
+    except (OSError, SafetensorError) as error:
+        raise _unreadable(path, error) from error
+    if outputs != sum(card.network.outputs):
+        raise _other_sizes(path)
+    wanted = asdict(card.scalogram)
     for key, value in asdict(scalogram).items():
         if value != wanted[key]:
             raise UserError(

@@ -17,9 +17,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from batpam.models.settings import (
     BACKGROUND_FRAMES,
-    CALL_TYPES,
     CONTEXT_STRIDE,
-    EXTENTS,
     TIME_STRIDE,
     VOICE_STRIDE,
     NetworkSettings,
@@ -78,7 +76,7 @@ class CallNetwork(nn.Module):
         )
         self.spread = nn.Linear(context, rows * 6 * w)
         self.merge = _conv(6 * w, 6 * w)
-        self.sizes = [1, settings.classes, len(CALL_TYPES), EXTENTS]
+        self.sizes = settings.outputs
         self.heads = nn.Linear(6 * w, sum(self.sizes))
         nn.init.constant_(self.heads.bias[:1], -4.6)  # a call is rare: start from 1 in 100
 

@@ -53,6 +53,11 @@ class NetworkSettings:
     context_layers: int = 6
 
     @property
+    def outputs(self) -> list[int]:
+        """Outputs of a cell: call or not, classes, types, extents."""
+        return [1, self.classes, len(CALL_TYPES), EXTENTS]
+
+    @property
     def reach(self) -> int:
         """Hops to either side of a hop that can change what is said about it."""
         context = 2**self.context_layers - 1

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from batpam.config import Config, scalogram_settings
 from batpam.errors import UserError
@@ -11,6 +12,7 @@ from batpam.models.files import (
     ModelCard,
     Taxon,
     allowed_species,
+    check_model,
     load_model,
     model_hash,
     read_card,
@@ -61,6 +63,17 @@ def test_a_pickle_is_not_loaded(small_model):
     torch.save({"a": torch.zeros(1)}, small_model)
     with pytest.raises(UserError, match="cannot be read"):
         load_model(small_model)
+    with pytest.raises(UserError, match="cannot be read"):
+        check_model(small_model, CARD.scalogram)
+
+
+def test_a_model_of_fewer_call_types_is_refused_before_it_is_loaded(small_model):
+    check_model(small_model, CARD.scalogram)
+    weights = load_file(small_model)
+    save_file({name: value[:-1] if name.startswith("heads") else value for name, value in weights.items()}, small_model)
+    for read in (load_model, lambda path: check_model(path, CARD.scalogram)):
+        with pytest.raises(UserError, match="other sizes"):
+            read(small_model)
 
 
 def test_missing_card_is_named(small_model):
