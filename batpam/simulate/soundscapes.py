@@ -178,9 +178,11 @@ def hear_call(
     envelope = np.interp(u, steps, call.envelope)
     phase = 2 * np.pi * np.cumsum(curve) / rate
 
+    weather = {"temperature": flight.temperature, "humidity": flight.humidity}
+
     def received(multiple: float, level: float) -> np.ndarray:
         frequency = curve * multiple
-        loss = transmission_loss(frequency, distance, temperature=flight.temperature, humidity=flight.humidity)
+        loss = transmission_loss(frequency, distance, **weather)
         gain = call.level - 20 + level - loss - beam_loss(frequency, angle) - recorder.full_scale
         gain += microphone_gain(frequency, recorder.resonance, recorder.roll_off)
         gain += _colour(frequency, recorder.response)
@@ -193,7 +195,6 @@ def hear_call(
         wave += received(multiple, level) * np.sin(multiple * phase)
     begin = int((call.start + distance / 343.0) * rate)
     _add(samples, wave, begin)
-    weather = {"temperature": flight.temperature, "humidity": flight.humidity}
     farther = transmission_loss(curve, distance + flight.detour, **weather) - transmission_loss(
         curve, distance, **weather
     )
