@@ -26,6 +26,10 @@ SUFFIXES = frozenset(
 """Endings of files that are counted as recordings, whether batpam can read them or not."""
 
 _SITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
+
+_MADE = (".csv", ".parquet", ".html")
+"""Endings of files that are named after a site."""
+
 _NEEDED = ("site", "latitude", "longitude", "timezone", "recordings")
 _OPTIONAL = (
     "recorder", "time_expansion", "channel", "clock", "clock_offset", "clock_drift", "schedule", "first_night",
@@ -126,7 +130,7 @@ def read_sites(path: Path) -> list[Deployment]:
 def _deployment(row: dict[str, str], where: str) -> Deployment:
     if not _SITE_NAME.fullmatch(row["site"]):
         raise UserError(f"{where}: site {row['site']!r}: use letters, digits, dots and hyphens only")
-    if Path(row["site"]).suffix in (".csv", ".parquet", ".html"):
+    if Path(row["site"]).suffix in _MADE:
         raise UserError(f"{where}: site {row['site']!r}: leave out the ending, files of that name are made")
     position = []
     for name, limit in (("latitude", 90.0), ("longitude", 180.0)):
@@ -246,6 +250,7 @@ def sites_of_folder(folder: Path, timezone: str) -> list[Deployment]:
     deployments = []
     for sub in subfolders or [folder.resolve()]:
         name = re.sub(r"[^A-Za-z0-9.-]+", "-", sub.name).strip("-.") or "site"
+        name = name.replace(".", "-") if Path(name).suffix in _MADE else name
         deployments.append(Deployment(name, None, None, timezone, str(sub)))
     names = [d.site.lower() for d in deployments]
     for name in names:

@@ -6,7 +6,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from batpam.errors import UserError
@@ -300,6 +300,7 @@ def test_every_folder_is_a_site(tmp_path: Path) -> None:
 
 
 @given(st.text(st.characters(blacklist_characters="/\0", blacklist_categories=["Cs"]), min_size=1, max_size=20))
+@example("0.parquet")
 def test_site_of_any_folder_has_a_name_that_a_sheet_may_have(
     tmp_path_factory: pytest.TempPathFactory, name: str
 ) -> None:
