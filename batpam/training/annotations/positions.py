@@ -19,7 +19,8 @@ import pickle
 import struct
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from typing import Any, NoReturn
@@ -53,12 +54,24 @@ class _Refused(Exception):
 
 
 def is_positions(path: Path) -> bool:
-    """Whether a file is an ``.npz`` with positions."""
+    """Whether a file is an ``.npz`` with positions.
+
+    Raises
+    ------
+    UserError
+        It is broken, so that nobody can tell.
+    """
+    with _opened(path) as file:
+        return any(f"{split}_pos.npy" in file.namelist() for split in SPLITS)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as file:
-            return any(f"{split}_pos.npy" in file.namelist() for split in SPLITS)
-    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
-        return False
+            yield file
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error) as error:
+        raise UserError(f"{printable(path)}: is no whole .npz ({printable(str(error))})") from error
 
 
 def read_positions(path: Path, finder: Finder) -> tuple[list[Event], list[Recording]]:
@@ -71,18 +84,15 @@ def read_positions(path: Path, finder: Finder) -> tuple[list[Event], list[Record
     """
     events: list[Event] = []
     recordings: list[Recording] = []
-    try:
-        with zipfile.ZipFile(path) as file:
-            there = [split for split in SPLITS if f"{split}_pos.npy" in file.namelist()]
-            if not there:
-                wanted = ", ".join(f"train_{field}" for field in FIELDS)
-                raise UserError(f"{printable(path)}: no positions in it; fields are {wanted}, and the same with test_")
-            for split in there:
-                more = _read_split(file, split, path, finder)
-                events += more[0]
-                recordings += more[1]
-    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error) as error:
-        raise UserError(f"{printable(path)}: is no whole .npz ({printable(str(error))})") from error
+    with _opened(path) as file:
+        there = [split for split in SPLITS if f"{split}_pos.npy" in file.namelist()]
+        if not there:
+            wanted = ", ".join(f"train_{field}" for field in FIELDS)
+            raise UserError(f"{printable(path)}: no positions in it; fields are {wanted}, and the same with test_")
+        for split in there:
+            more = _read_split(file, split, path, finder)
+            events += more[0]
+            recordings += more[1]
     return events, recordings
 
 

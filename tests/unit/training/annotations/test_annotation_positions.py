@@ -279,3 +279,15 @@ def test_pickle_is_never_given_to_numpy(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(pickle, "load", never)
     monkeypatch.setattr(np, "load", never)
     assert len(read_annotations(tmp_path / "set.npz", TAXA).events) == 3
+
+
+def test_a_broken_file_is_named_and_not_passed_over(tmp_path):
+    whole = tmp_path / "folder" / "set.npz"
+    whole.parent.mkdir()
+    np.savez(whole, **fields())
+    assert len(read_annotations(whole.parent, TAXA).events) == 3
+    (whole.parent / "cut.npz").write_bytes(whole.read_bytes()[:-40])
+    with pytest.raises(UserError, match=r"cut\.npz: is no whole \.npz"):
+        read_annotations(whole.parent, TAXA)
+    np.savez(whole.parent / "cut.npz", x=np.zeros(1))  # whole, and of something else
+    assert len(read_annotations(whole.parent, TAXA).events) == 3
