@@ -61,6 +61,10 @@ BUZZES = 0.65
 BUZZ_INTERVAL = 15 * MS
 """Calls that follow each other faster belong to a buzz, s (approach: 100 to 10-15 ms; Ratcliffe et al. 2013)."""
 
+MOST_BEATS = 5
+"""Wing beats from call to call, at most: bats call with the beat of their wings, and skip some where they look far (Holderied &
+von Helversen 2003, doi 10.1098/rspb.2003.2487; how many: general knowledge)."""
+
 ALTERNATING = ("Nnoc", "Nlei", "Bbar")
 """Species that alternate between two types of calls, not by clutter."""
 
@@ -205,6 +209,7 @@ class _Bat:
         # close to vegetation, from a clutter that differs between bats, calls that end flat elsewhere become short sweeps;
         # where these, and those of an approach, are loudest differs between bats too
         self.sweeps_from, self.loudest_re_end = rng.uniform(0.6, 1.2), rng.uniform(1.05, 1.35)
+        self.skips = rng.beta(0.8, 2.2)
         self.turn = rng.normal(0, 2.5)  # the head turns: neighbouring calls are alike in level
         # the two types of the barbastelle leave through mouth and nose, some 70 degrees apart (PMC4564259): from one
         # place one of them is often weak
@@ -216,9 +221,9 @@ class _Bat:
         return max(float(row[name] + row[f"{name}_sd"] * z), 0.3 * float(row[name]))
 
     def interval(self, row: dict[str, Any]) -> float:
-        """Time to the next call, s; in the open a wing beat is now and then skipped."""
+        """Time to the next call, s; in the open wing beats are skipped, by some bats most of them."""
         interval = self.draw(row, "interval", -0.8 * (2 * self.clutter - 1) + self.own["interval"], 0.35) * MS
-        return interval * (2 if self.rng.random() < 0.15 * (1 - self.clutter) else 1)
+        return interval * min(self.rng.geometric(1 - self.skips * (1 - self.clutter)), MOST_BEATS)
 
     def call(self, row: dict[str, Any], time: float, number: int = 0) -> Call:
         """A search call."""

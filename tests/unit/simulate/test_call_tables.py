@@ -47,7 +47,7 @@ def test_values_of_calls_are_those_of_bats() -> None:
         ("level", 94, 131),
     ]:
         assert calls[name].between(low, high).all(), name
-    assert calls["interval"].between(50, 600).all() and calls["second_harmonic_db"].between(-40, -3).all()
+    assert calls["interval"].between(40, 600).all() and calls["second_harmonic_db"].between(-40, -3).all()
     for name in VALUES:
         assert calls[f"{name}_sd"].between(0.005 * calls[name], 0.4 * calls[name]).all(), name
     assert (calls["duration"] < 0.7 * calls["interval"]).all()

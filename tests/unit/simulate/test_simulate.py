@@ -72,6 +72,21 @@ def test_clutter_shortens_and_raises_calls():
     assert near_duration < 0.75 * open_duration and near_start > open_start + 5_000
 
 
+def test_bats_in_the_open_skip_wing_beats():
+    def beats(clutter):
+        counts = []
+        for seed in range(40):
+            calls = call_sequence("Mdau", 2.0, np.random.default_rng(seed), clutter=clutter)
+            starts = np.array([call.start for call in calls if call.call_type == "echolocation"])
+            gaps = np.diff(starts)
+            counts += (gaps / np.median(gaps)).round().tolist()
+        return np.bincount(np.array(counts, int), minlength=7) / len(counts)
+
+    far, near = beats(0.0), beats(1.0)
+    assert far[2] > far[3] > far[4] > 0 and far[2:].sum() > 0.1
+    assert near[2:].sum() < 0.5 * far[2:].sum()
+
+
 def test_calls_that_end_flat_become_sweeps_close_to_vegetation():
     def sweeps(clutter):
         first = [call_sequence("Eser", 0.6, np.random.default_rng([1, i]), clutter=clutter)[0] for i in range(40)]
@@ -113,7 +128,9 @@ def test_call_is_heard_where_and_how_loud_the_truth_says():
 
 
 def test_call_above_nyquist_folds_back_as_far_as_the_recorder_lets_it():
-    call = replace(call_sequence("Rhip", 0.1, np.random.default_rng(3))[0], harmonics=())  # the fundamental is below it
+    calls = (call_sequence("Rhip", 0.1, np.random.default_rng(i))[0] for i in range(50))
+    high = next(call for call in calls if call.frequency.min() > 97_000)
+    call = replace(high, harmonics=())  # the fundamental is below it
 
     def heard(rejection):
         samples = np.zeros(20_000)
