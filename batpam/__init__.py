@@ -3,15 +3,15 @@
 __version__ = "0.1.0"
 
 STAGE_VERSIONS = {
-    "simulate": 6,
+    "simulate": 7,
     "index": 2,
     "segment": 3,
     "scalogram": 2,
-    "detect": 3,
+    "detect": 4,
     "ledger": 1,
     "health": 1,
     "activity": 4,
     "report": 3,
-    "train": 6,
+    "train": 7,
 }
 """Counted up when the result of a stage changes for the same input; the workflow reruns the stage then."""

@@ -314,13 +314,13 @@ class Found:
 
 
 def probabilities(prediction: "Prediction", calibration: Calibration) -> tuple[np.ndarray, np.ndarray]:
-    """Of a bat call and of every species in every cell, as detection gives them where it finds a call."""
+    """Of a bat call and of every species in every cell, as detection gives them where it finds a call of 20 dB."""
     import torch  # not in the processes whose memory is measured
 
     raw = torch.sigmoid(prediction.call[0]).numpy()
     species = torch.softmax(prediction.classes[0] / calibration.temperature, 0).numpy()[: -len(NO_BAT)]
     bat = species.sum(axis=0)
-    call = calibration.probability(raw * bat)
+    call = calibration.probability(raw * bat, np.array(20.0))
     return call, species * (call / bat)
 
 
@@ -336,7 +336,7 @@ def find(network: "CallNetwork", calibration: Calibration, power: np.ndarray) ->
         padded = np.pad(power[low:high], ((0, (low - high) % GRID_HOPS), (0, 0)), mode="edge")
         with torch.inference_mode():
             prediction = network(torch.from_numpy(padded).unsqueeze(0))
-        calls = decode(prediction, MIN_SCORE, calibration)[0]
+        calls = decode(prediction, calibration.least(MIN_SCORE), calibration.temperature)[0]
         centre = calls.centre * TIME_STRIDE + low
         calls = calls[(centre >= first) & (centre < last)]
         cells = (calls.row - 0.5).astype(int), (calls.centre - 0.5).astype(int)

@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 
 from batpam.errors import UserError
-from batpam.models.decode import DecodedCalls, decode
+from batpam.models.decode import DecodedCalls, decode, weigh
 from batpam.models.files import ModelCard, allowed_species, check_model, load_model, model_hash
 from batpam.models.network import CallNetwork, ready_to_predict
 from batpam.models.sequence import name_in_sequence
@@ -217,11 +217,14 @@ def calls_of(
     for power, first, last, low in stretch:
         calls = find_calls(network, power, card, min_score=min_score, allowed=allowed, device=device)
         centre = calls.centre * TIME_STRIDE + low
-        core = (centre >= first) & (centre < last)
-        calls = calls[core]
+        calls = calls[(centre >= first) & (centre < last)]
         measured = measure_calls(calls, power, first_hop + low, rate, card.scalogram)
-        own = {"centre": centre[core], "score": calls.score, "classes": calls.classes, "call_type": calls.call_type}
-        parts.append(measured | own)
+        calls = weigh(calls, measured["snr_db"], card.calibration)
+        own = {
+            "centre": calls.centre * TIME_STRIDE + low, "score": calls.score, "classes": calls.classes,
+            "call_type": calls.call_type,
+        }  # fmt: skip
+        parts.append({name: values[calls.score >= min_score] for name, values in (measured | own).items()})
     if not parts:
         return pd.DataFrame()
     found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -251,11 +254,11 @@ def find_calls(
     allowed: list[bool] | None,
     device: torch.device,
 ) -> DecodedCalls:
-    """Calls of a stretch of scalogram, shape (hops, voices), dB re full scale."""
+    """Calls of a stretch of scalogram, shape (hops, voices), dB re full scale, that may be worth a probability."""
     padded = np.pad(power, ((0, -len(power) % GRID_HOPS), (0, 0)), mode="edge")
     with torch.inference_mode():
         prediction = network(torch.from_numpy(padded).unsqueeze(0).to(device))
-    return decode(prediction, min_score, card.calibration, allowed)[0]
+    return decode(prediction, card.calibration.least(min_score), card.calibration.temperature, allowed)[0]
 
 
 def windows(first_hop: int, hops: int, reach: int) -> Iterator[tuple[int, int, int, int]]:

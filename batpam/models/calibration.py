@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit, logit
+
+KNEE_DB, LOUD_DB = 12.0, 40.0
+"""What a call rises over its surroundings says much up to the first and little up to the second; above, nothing more."""
 
 
 @dataclass(frozen=True)
@@ -13,32 +17,56 @@ class Calibration:
     ----------
     temperature
         What the logits of the classes are divided by (Guo et al. 2017).
+    odds_weight, snr_below, snr_above, odds_offset
+        How the signal-to-noise ratio takes part in a detection score: the logarithm of its odds is weighted, and a value
+        for every dB up to :data:`KNEE_DB` and another from there to :data:`LOUD_DB` are added (logistic regression).
     scores, probabilities
-        Points of the rising line from detection score to the share of detections with it that are bat calls (isotonic
-        regression).
+        Points of the rising line from that to the share of detections that are bat calls (isotonic regression).
     same_bat, sequence_weight, sequence_temperature
         How calls take part in the names of their neighbours (:func:`batpam.models.sequence.name_in_sequence`); not at all
         with a weight of 0.
     """
 
     temperature: float = 1.0
+    odds_weight: float = 1.0
+    snr_below: float = 0.0
+    snr_above: float = 0.0
+    odds_offset: float = 0.0
     scores: tuple[float, ...] = (0.0, 1.0)
     probabilities: tuple[float, ...] = (0.0, 1.0)
     same_bat: float = 0.0
     sequence_weight: float = 0.0
     sequence_temperature: float = 1.0
 
-    def probability(self, score: np.ndarray) -> np.ndarray:
-        """Probability of a bat call for detection scores, shape kept."""
-        return np.interp(score, self.scores, self.probabilities)
+    def heard(self, score: np.ndarray, snr: np.ndarray) -> np.ndarray:
+        """Detection score of a call of this signal-to-noise ratio (dB), by logistic regression, shape (n,)."""
+        return expit(self.odds_weight * logit(np.clip(score, 1e-9, 1 - 1e-9)) + self._rise(snr))
 
-    def raw(self, probability: float) -> float:
-        """Detection score that is worth a probability; a little less where several are."""
+    def probability(self, score: np.ndarray, snr: np.ndarray) -> np.ndarray:
+        """Probability of a bat call.
+
+        Parameters
+        ----------
+        score
+            Of the network, shape (n,).
+        snr
+            As ``snr_db`` of detections, dB, shape (n,).
+        """
+        return np.interp(self.heard(score, snr), self.scores, self.probabilities)
+
+    def least(self, probability: float) -> float:
+        """Score of the network that can be worth a probability, if the call is loud; a little less where several are."""
         first = int(np.searchsorted(self.probabilities, probability))
         if first == 0:
             return 0.0
-        if first == len(self.probabilities):
-            return float(self.scores[-1])
-        below, above = self.probabilities[first - 1], self.probabilities[first]
-        share = (probability - below) / (above - below)
-        return float(self.scores[first - 1] + share * (self.scores[first] - self.scores[first - 1]) - 1e-9)
+        heard = self.scores[-1]
+        if first < len(self.probabilities):
+            below, above = self.probabilities[first - 1], self.probabilities[first]
+            share = (probability - below) / (above - below)
+            heard = self.scores[first - 1] + share * (self.scores[first] - self.scores[first - 1])
+        odds = (logit(np.clip(heard, 1e-9, 1 - 1e-9)) - self._rise(np.array(LOUD_DB))) / self.odds_weight
+        return max(float(expit(odds)) - 1e-9, 0.0)
+
+    def _rise(self, snr: np.ndarray) -> np.ndarray:
+        below, above = np.clip(snr, 0.0, KNEE_DB), np.clip(snr, KNEE_DB, LOUD_DB) - KNEE_DB
+        return self.odds_offset + self.snr_below * below + self.snr_above * above

@@ -1,7 +1,7 @@
 """From the network's grid to calls with probabilities."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numba
 import numpy as np
@@ -23,7 +23,7 @@ class DecodedCalls:
     Attributes
     ----------
     score
-        Probability of a bat call, shape (n,).
+        Of a bat call by the network, or its probability (:func:`weigh`), shape (n,).
     classes
         Probability of every species, of insect and of noise, shape (n, classes); each row sums to 1, its species to
         ``score``.
@@ -53,33 +53,33 @@ class DecodedCalls:
 
 
 def decode(
-    prediction: Prediction, min_score: float, calibration: Calibration, allowed: Sequence[bool] | None = None
+    prediction: Prediction, min_score: float, temperature: float, allowed: Sequence[bool] | None = None
 ) -> list[DecodedCalls]:
     """Peaks of the call score, one list entry per item of the batch.
 
     Parameters
     ----------
     min_score
-        Probability of a bat call below which a peak is dropped.
-    calibration
-        What scores are worth.
+        Score of the network below which a peak is dropped (:meth:`batpam.models.calibration.Calibration.least`).
+    temperature
+        Of the classes.
     allowed
         Which species may occur, one bool each; all if None. The others get no probability.
     """
     raw = torch.sigmoid(prediction.call.float())
     highest = functional.max_pool2d(raw.unsqueeze(1), 3, 1, 1).squeeze(1)
-    peaks = (raw >= calibration.raw(min_score)) & (raw == highest)
+    peaks = (raw >= min_score) & (raw == highest)
     decoded = []
     for item in range(len(raw)):
         row, frame = torch.nonzero(peaks[item], as_tuple=True)
-        logits = prediction.classes[item, :, row, frame].float().T / calibration.temperature
+        logits = prediction.classes[item, :, row, frame].float().T / temperature
         if allowed is not None:
             absent = [not here for here in allowed] + [False] * len(NO_BAT)
             logits[:, torch.tensor(absent, device=logits.device)] = -torch.inf
         shares = torch.softmax(logits.double(), 1).cpu().numpy()
         species, others = shares[:, : -len(NO_BAT)], shares[:, -len(NO_BAT) :]
         bat = species.sum(axis=1)
-        score = calibration.probability(raw[item, row, frame].cpu().numpy() * bat)
+        score = np.minimum(raw[item, row, frame].cpu().numpy() * bat, 1 - 1e-6)
         species *= (score / bat)[:, None]
         others *= ((1 - score) / others.sum(axis=1))[:, None]
         extent = extents(prediction.extent[item, :, row, frame]).cpu().numpy()
@@ -100,6 +100,21 @@ def decode(
         calls = calls[_best_of_overlapping(calls)]
         decoded.append(calls[np.argsort(calls.centre, kind="stable")])
     return decoded
+
+
+def weigh(calls: DecodedCalls, snr: np.ndarray, calibration: Calibration) -> DecodedCalls:
+    """Calls with probabilities in place of scores.
+
+    Parameters
+    ----------
+    snr
+        As ``snr_db`` of detections, dB, shape (n,).
+    """
+    score = calibration.probability(calls.score, snr)
+    classes, bats = calls.classes.copy(), slice(None, -len(NO_BAT))
+    classes[:, bats] *= (score / calls.score)[:, None]
+    classes[:, -len(NO_BAT) :] *= ((1 - score) / (1 - calls.score))[:, None]
+    return replace(calls, score=score, classes=classes)
 
 
 def _best_of_overlapping(calls: DecodedCalls) -> np.ndarray:

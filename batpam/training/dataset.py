@@ -15,14 +15,19 @@ from batpam.files import written_whole
 from batpam.models.settings import EXTENTS, TIME_STRIDE, VOICE_STRIDE
 from batpam.scalograms.settings import ScalogramSettings
 from batpam.scalograms.shards import from_bytes, to_bytes
+from batpam.simulate.soundscapes import FOLDED_SNR
 from batpam.training.examples import Scenes, simulate_example
 
 CENTRE_LAG = 4e-3
 """The centre of a call lies in its middle, and at most so far behind its start, s: where a long call ends behind its
 echoes nobody can tell, where it starts everybody can."""
 
-FAINT_SNR = 8.0
-"""Calls below this signal-to-noise ratio, dB, are neither right nor wrong to find."""
+FAINT_SNR = 12.0
+"""Calls below this signal-to-noise ratio, dB, are neither right nor wrong to find: within the length and band of a call noise
+alone rises by some 6 dB, in one of ten by 8, and whoever labels recordings leaves out what does not stand out of it."""
+
+LOST_SNR = 8.0
+"""Calls below this, dB, are to be left out."""
 
 CENTRE_SPREAD = 0.15
 """How far beside its centre a call may be found, re its length and its band: where a call rises out of the noise is
@@ -168,7 +173,7 @@ class CallDataset(Dataset):
             "extent": np.zeros((EXTENTS, rows, frames), np.float32),
             "share": np.zeros((rows, frames), np.float32),
         }
-        _draw_targets(_boxes(events, self.settings), events["snr"], _is_bat(events, self.species), events["node"].astype(np.int64), events["call_type"].astype(np.int64), **maps)  # fmt: skip
+        _draw_targets(_boxes(events, self.settings), events["snr"], is_lost(events["snr"]), _is_bat(events, self.species), events["node"].astype(np.int64), events["call_type"].astype(np.int64), **maps)  # fmt: skip
         return {"power": torch.from_numpy(power), **{name: torch.from_numpy(values) for name, values in maps.items()}}
 
     def _augment(
@@ -182,7 +187,9 @@ class CallDataset(Dataset):
             if self.examples.exhaustive[other] and added.shape == power.shape:
                 power = np.maximum(power, added)  # within 3 dB of the sum, and far faster
                 extra = self.examples.events[other].copy()
-                extra["snr"] += gain - 6  # what it is drowned in is not known
+                # what it is drowned in is not known: some 6 dB less, but no call that may be heard is lost
+                less = np.maximum(extra["snr"] + gain - 6, np.minimum(extra["snr"] + gain, LOST_SNR))
+                extra["snr"] = np.where(extra["snr"] > FOLDED_SNR, less, FOLDED_SNR)
                 events = np.concatenate([events, extra])
         voices = power.shape[1]
         tilt = np.interp(np.linspace(0, 3, voices), np.arange(4), rng.normal(0, 3, 4))
@@ -198,6 +205,11 @@ class CallDataset(Dataset):
 
 def _is_bat(events: np.ndarray, species: int) -> np.ndarray:
     return (events["node"] < species) | (events["node"] >= species + 2)
+
+
+def is_lost(snr: np.ndarray) -> np.ndarray:
+    """Whether calls of a signal-to-noise ratio (dB) are too faint for anybody; of those that nobody can tell: False."""
+    return (snr > FOLDED_SNR) & (snr < LOST_SNR)
 
 
 def centres(events: np.ndarray) -> np.ndarray:
@@ -227,13 +239,15 @@ def _log_voices(settings: ScalogramSettings) -> np.ndarray:
 
 
 @numba.njit(cache=True, nogil=True)
-def _draw_targets(boxes, snr, bat, nodes, call_types, heat, weight, node, call_type, extent, share):  # type: ignore[no-untyped-def]
-    """Draw events into the maps of :class:`CallDataset`, the loudest last; faint calls are neither right nor wrong."""
+def _draw_targets(boxes, snr, lost, bat, nodes, call_types, heat, weight, node, call_type, extent, share):  # type: ignore[no-untyped-def]
+    """Draw events into the maps of :class:`CallDataset`, the loudest last, but for faint calls and what is lost."""
     rows, frames = heat.shape
     owner = np.full(heat.shape, -1)
     for i in np.argsort(snr):
         start, end, centre, low, high, peak = boxes[i]
         if bat[i] and snr[i] < FAINT_SNR:
+            if lost[i]:
+                continue
             for row in range(max(int(low - 0.5), 0), min(int(high + 1.5), rows)):
                 for frame in range(max(int(start - 1), 0), min(int(end + 2), frames)):
                     weight[row, frame] = 0

@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 import torch
 from scipy.optimize import minimize, minimize_scalar
+from scipy.special import logit
 from sklearn.isotonic import IsotonicRegression
 
-from batpam.models.calibration import Calibration
-from batpam.models.decode import decode
+from batpam.detection.detect import measure_calls
+from batpam.models.calibration import KNEE_DB, LOUD_DB, Calibration
+from batpam.models.decode import decode, weigh
 from batpam.models.files import Taxon
 from batpam.models.network import CallNetwork
 from batpam.models.sequence import SPAN_S, name_in_sequence
@@ -20,12 +22,12 @@ from batpam.models.settings import CALL_TYPES, ECHO, TIME_STRIDE
 from batpam.scalograms.settings import ScalogramSettings
 from batpam.scalograms.shards import from_bytes
 from batpam.tables import NO_BAT
-from batpam.training.dataset import FAINT_SNR, Examples, centres, to_row
+from batpam.training.dataset import FAINT_SNR, Examples, centres, is_lost, to_row
 
 MIN_SCORE = 0.02
 """Detections below this are not looked at."""
 
-SNR_EDGES = (8, 12, 16, 20, 25, 30, 40, 100)
+SNR_EDGES = (12, 16, 20, 25, 30, 40, 100)
 """Bins of the signal-to-noise ratio, dB."""
 
 
@@ -39,7 +41,7 @@ def match_examples(
     Returns
     -------
     detections : DataFrame
-        ``example``, ``time`` (s, of the centre), ``score``, ``classes`` (probabilities, arrays), ``call_type``, ``bat``
+        ``example``, ``time`` (s, of the centre), ``score``, ``snr`` (dB, as measured), ``classes`` (probabilities, arrays), ``call_type``, ``bat``
         (True, False, or missing where the call is too faint or too little is labelled to say), ``node`` of the call (-1:
         none).
     calls : DataFrame
@@ -53,10 +55,14 @@ def match_examples(
     with torch.inference_mode():
         for i in range(len(examples)):
             power = from_bytes(np.asarray(examples.power[i]))
-            found = decode(network(torch.from_numpy(power).unsqueeze(0)), MIN_SCORE, calibration)[0]
+            prediction = network(torch.from_numpy(power).unsqueeze(0))
+            found = decode(prediction, calibration.least(MIN_SCORE), calibration.temperature)[0]
+            snr = measure_calls(found, power, 0, np.inf, settings)["snr_db"]
+            found = weigh(found, snr, calibration)
             classes = name_in_sequence(found.classes, found.score, found.call_type, found.centre * frame, calibration)
             events, known = examples.events[i], examples.exhaustive[i]
             bats = events[(events["node"] < species) | (events["node"] >= species + len(NO_BAT))]
+            bats = bats[~is_lost(bats["snr"])]
             low, high = to_row(bats["low"], settings), to_row(bats["high"], settings)
             centre = centres(bats)
             near = (found.start[:, None] * frame < bats["end"]) & (found.end[:, None] * frame > bats["start"])
@@ -68,8 +74,8 @@ def match_examples(
                 best = int(distance[k].argmin()) if near[k].any() else -1
                 detections.append(
                     {
-                        "example": i, "time": found.centre[k] * frame, "score": found.score[k], "classes": classes[k],
-                        "call_type": found.call_type[k],
+                        "example": i, "time": found.centre[k] * frame, "score": found.score[k], "snr": snr[k],
+                        "classes": classes[k], "call_type": found.call_type[k],
                         "bat": bool(loud[best]) or None if best >= 0 else False if known else None,
                         "node": int(bats["node"][best]) if best >= 0 else -1,
                     }
@@ -83,7 +89,7 @@ def match_examples(
                         "snr": float(bats["snr"][j]), "detection": best,
                     }
                 )  # fmt: skip
-    names = ["example", "time", "score", "classes", "call_type", "bat", "node"]
+    names = ["example", "time", "score", "snr", "classes", "call_type", "bat", "node"]
     return pd.DataFrame(detections, columns=names), pd.DataFrame(
         calls, columns=["example", "node", "call_type", "snr", "detection"]
     )
@@ -93,8 +99,9 @@ def calibrate(network: CallNetwork, examples: Examples, species: int, settings: 
     """Fit what scores are worth on held-out examples.
 
     The temperature of the classes is that of the highest likelihood of the species of found calls; detection scores
-    follow by isotonic regression on whether a detection is a call; last, again by the likelihood of the species, how much
-    neighbours say (:func:`batpam.models.sequence.name_in_sequence`).
+    and signal-to-noise ratio make a probability by logistic regression on whether a detection is a call, and isotonic
+    regression on what comes of it; last, again by the likelihood of the species, how much neighbours say
+    (:func:`batpam.models.sequence.name_in_sequence`).
     """
     detections, calls = match_examples(network, examples, species, settings, Calibration())
     found = _no_echoes(calls[(calls["detection"] >= 0) & (calls["node"] < species)])
@@ -114,15 +121,35 @@ def calibrate(network: CallNetwork, examples: Examples, species: int, settings: 
     told = detections[detections["bat"].notna()]
     if told["bat"].nunique() < 2:
         return warm
+    score, snr, right = (told[name].to_numpy(float) for name in ("score", "snr", "bat"))
+    weighted = _fit_loudness(score, snr, right, warm)
     rising = IsotonicRegression(y_min=0.001, y_max=0.999, out_of_bounds="clip")
-    rising.fit(told["score"].to_numpy(float), told["bat"].to_numpy(float))
+    rising.fit(weighted.heard(score, snr), right)
     # points between which straight lines are drawn; they always rise a little, so that scores keep their order
     points = np.unique(np.concatenate([np.linspace(0, 1, 51), np.linspace(0, 0.1, 21)]))
     values = np.maximum.accumulate(rising.predict(points)) + 1e-6 * np.arange(len(points))
     values[0] = 0.0
-    alone = Calibration(temperature, tuple(points.round(6).tolist()), tuple(np.minimum(values, 1.0).round(7).tolist()))
+    line = tuple(points.round(6).tolist()), tuple(np.minimum(values, 1.0).round(7).tolist())
+    alone = replace(weighted, scores=line[0], probabilities=line[1])
     detections, calls = match_examples(network, examples, species, settings, alone)
     return _fit_sequence(detections, calls, species, alone)
+
+
+def _fit_loudness(score: np.ndarray, snr: np.ndarray, right: np.ndarray, warm: Calibration) -> Calibration:
+    """Add to a calibration what the signal-to-noise ratio (dB) says, from detections and whether they are calls, shape (n,)."""
+    odds = logit(score.clip(1e-9, 1 - 1e-9))
+    below, above = np.clip(snr, 0, KNEE_DB), np.clip(snr, KNEE_DB, LOUD_DB) - KNEE_DB
+    columns = np.stack([odds, below, above, np.ones(len(odds))], axis=1)
+
+    def surprise(numbers: np.ndarray) -> float:
+        z = columns @ numbers
+        return float(np.mean(np.logaddexp(0, z) - right * z)) + 1e-4 * float(np.sum(numbers[:3] ** 2))
+
+    # bounded, for probabilities to rise with the score and with the ratio, whatever a few detections say
+    bounds = [(0.2, 3.0), (0.0, 1.0), (0.0, 1.0), (-20.0, 20.0)]
+    numbers = minimize(surprise, [1.0, 0.0, 0.0, 0.0], method="L-BFGS-B", bounds=bounds).x.round(4).tolist()
+    names = ("odds_weight", "snr_below", "snr_above", "odds_offset")
+    return replace(warm, **dict(zip(names, numbers, strict=True)))
 
 
 def _fit_sequence(detections: pd.DataFrame, calls: pd.DataFrame, species: int, alone: Calibration) -> Calibration:

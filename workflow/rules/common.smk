@@ -9,16 +9,16 @@ import pandas as pd
 
 # counted up with batpam.STAGE_VERSIONS, so that a stage reruns when its result changes and only then
 STAGE_VERSIONS = {
-    "simulate": 6,
+    "simulate": 7,
     "index": 2,
     "segment": 3,
     "scalogram": 2,
-    "detect": 3,
+    "detect": 4,
     "ledger": 1,
     "health": 1,
     "activity": 4,
     "report": 3,
-    "train": 6,
+    "train": 7,
 }
 
 DEMO = "results/demo"

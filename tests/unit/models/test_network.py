@@ -2,13 +2,12 @@ import numpy as np
 import pytest
 import torch
 
-from batpam.models.calibration import Calibration
-from batpam.models.decode import decode
+from batpam.models.calibration import KNEE_DB, LOUD_DB, Calibration
+from batpam.models.decode import decode, weigh
 from batpam.models.network import CallNetwork, Prediction, extents, moving_mean, ready_to_predict
 from batpam.models.settings import CALL_TYPES, GRID_HOPS, TIME_STRIDE, NetworkSettings
 
 SMALL = NetworkSettings(classes=5, voices=32, width=4, context_width=16, context_layers=2)
-AS_IT_IS = Calibration()
 
 
 def test_shapes():
@@ -52,7 +51,7 @@ def prediction_with(calls, rows=12, frames=100, classes=5):
 
 def test_two_bats_at_once_are_two_calls():
     prediction = prediction_with([(2, 50, 0.9, 0, (3.0, 3.0, 0.5, 0.5)), (8, 51, 0.8, 1, (3.0, 3.0, 0.5, 0.5))])
-    calls = decode(prediction, 0.3, AS_IT_IS)[0]
+    calls = decode(prediction, 0.3, 1.0)[0]
     assert calls.classes.argmax(axis=1).tolist() == [0, 1]
     assert calls.call_type.tolist() == [0, 1]
     np.testing.assert_allclose(calls.classes.sum(axis=1), 1, rtol=1e-5)
@@ -63,46 +62,63 @@ def test_two_bats_at_once_are_two_calls():
 
 def test_two_peaks_of_one_call_are_one():
     prediction = prediction_with([(4, 50, 0.9, 0, (4.0, 4.0, 2.0, 4.0)), (7, 49, 0.6, 1, (4.0, 4.0, 5.0, 1.0))])
-    calls = decode(prediction, 0.3, AS_IT_IS)[0]
+    calls = decode(prediction, 0.3, 1.0)[0]
     assert len(calls) == 1
     np.testing.assert_allclose(calls.score, 0.9, rtol=1e-3)
 
 
 def test_score_below_the_minimum_is_dropped():
-    assert len(decode(prediction_with([(4, 50, 0.2, 0, (1.0, 1.0, 1.0, 1.0))]), 0.3, AS_IT_IS)[0]) == 0
+    assert len(decode(prediction_with([(4, 50, 0.2, 0, (1.0, 1.0, 1.0, 1.0))]), 0.3, 1.0)[0]) == 0
 
 
 def test_what_the_classes_take_for_an_insect_is_no_bat():
     prediction = prediction_with([(4, 50, 0.9, 3, (1.0, 1.0, 1.0, 1.0))])
-    assert len(decode(prediction, 0.1, AS_IT_IS)[0]) == 0
+    assert len(decode(prediction, 0.1, 1.0)[0]) == 0
     prediction.classes[0, 0, 4, 50] = 11.0  # a bat after all, with a quarter of the probability
-    calls = decode(prediction, 0.1, AS_IT_IS)[0]
+    calls = decode(prediction, 0.1, 1.0)[0]
     assert len(calls) == 1 and 0.2 < calls.score[0] < 0.3 and calls.classes[0].argmax() == 3
 
 
 def test_species_that_may_not_occur_get_no_probability():
     prediction = prediction_with([(4, 50, 0.9, 0, (1.0, 1.0, 1.0, 1.0))])
     prediction.classes[0, 2, 4, 50] = 6.0
-    calls = decode(prediction, 0.3, AS_IT_IS, [False, True, True])[0]
+    calls = decode(prediction, 0.3, 1.0, [False, True, True])[0]
     assert calls.classes[0, 0] == 0 and calls.classes[0].argmax() == 2
     np.testing.assert_allclose(calls.classes[0].sum(), 1, rtol=1e-5)
 
 
+LINE = (0.0, 0.2, 0.5, 1.0), (0.0, 0.05, 0.8, 0.99)
+
+
 def test_calibration_rises_and_its_inverse_gives_the_score_back():
-    calibration = Calibration(2.0, (0.0, 0.2, 0.5, 1.0), (0.0, 0.05, 0.8, 0.99))
+    calibration = Calibration(2.0, 0.9, 0.1, 0.05, -2.0, *LINE)
+    loud = np.array([LOUD_DB])
     for probability in (0.01, 0.05, 0.4, 0.8, 0.95):
-        assert calibration.probability(np.array([calibration.raw(probability)]))[0] == pytest.approx(
-            probability, abs=1e-6
-        )
-    assert calibration.raw(0.0) == 0.0 and calibration.raw(0.999) == 1.0
+        least = np.array([calibration.least(probability)])
+        assert calibration.probability(least, loud)[0] == pytest.approx(probability, abs=1e-5)
+    assert calibration.least(0.0) == 0.0 and calibration.least(0.999) > 0.999
+
+
+def test_a_call_that_rises_further_is_as_likely_or_more():
+    calibration = Calibration(1.0, 0.9, 0.1, 0.05, -2.0)
+    snr = np.array([-5.0, 0.0, 6.0, KNEE_DB, 20.0, LOUD_DB, 90.0])
+    probability = calibration.probability(np.full(len(snr), 0.6), snr)
+    assert (np.diff(probability) >= 0).all()
+    assert probability[0] == probability[1] < probability[2] < probability[4] < probability[5] == probability[6]
+    odds = 0.9 * np.log(0.6 / 0.4) - 2.0 + 0.1 * KNEE_DB + 0.05 * (20 - KNEE_DB)
+    assert probability[4] == pytest.approx(1 / (1 + np.exp(-odds)))
 
 
 def test_a_calibration_does_not_change_which_call_is_the_best():
     places = [(2, 20, 0.9, 0, (3.0, 3.0, 0.5, 0.5)), (8, 60, 0.6, 1, (3.0, 3.0, 0.5, 0.5))]
-    plain = decode(prediction_with(places), 0.1, AS_IT_IS)[0]
-    stern = decode(prediction_with(places), 0.1, Calibration(3.0, (0.0, 0.5, 1.0), (0.0, 0.2, 1.0)))[0]
+    plain = decode(prediction_with(places), 0.1, 1.0)[0]
+    stern = weigh(
+        decode(prediction_with(places), 0.1, 3.0)[0], np.full(2, 10.0), Calibration(3.0, 0.8, 0.1, 0.1, -2.0, *LINE)
+    )
     assert (plain.score > stern.score).all() and plain.score.argsort().tolist() == stern.score.argsort().tolist()
     assert (plain.classes[:, :3].argmax(1) == stern.classes[:, :3].argmax(1)).all()
+    np.testing.assert_allclose(stern.classes.sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(stern.classes[:, :3].sum(axis=1), stern.score, rtol=1e-5)
 
 
 @pytest.mark.parametrize("length", [1, 5, 129])

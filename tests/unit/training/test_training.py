@@ -19,11 +19,21 @@ from batpam.models.sequence import name_in_sequence
 from batpam.models.settings import CALL_TYPES, ECHO, TIME_STRIDE, NetworkSettings
 from batpam.models.taxonomy import membership, nodes
 from batpam.scalograms.settings import ScalogramSettings
-from batpam.simulate.soundscapes import Heard, Recorder, self_noise
-from batpam.training.dataset import CENTRE_LAG, FAINT_SNR, CallDataset, Examples, centres, simulate_examples
+from batpam.scalograms.shards import from_bytes
+from batpam.simulate.soundscapes import FOLDED_SNR, Heard, Recorder, self_noise
+from batpam.training.dataset import (
+    CENTRE_LAG,
+    FAINT_SNR,
+    LOST_SNR,
+    CallDataset,
+    Examples,
+    centres,
+    simulate_examples,
+    to_row,
+)
 from batpam.training.examples import EVENT, MARGIN, SPARE, Scenes, _cut, _drowned, simulate_example, simulate_scene
 from batpam.training.fit import _network, call_losses, train
-from batpam.training.measure import _fit_sequence, calibrate, measure
+from batpam.training.measure import _fit_loudness, _fit_sequence, calibrate, measure
 from batpam.training.own import hard_negatives, own_examples, read_own, split
 from batpam.training.settings import TrainingSettings, read_training_settings
 
@@ -39,11 +49,11 @@ WINDOW = 0.4
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory):
     folder = tmp_path_factory.mktemp("examples")
-    return simulate_examples(20, Scenes(CODES), TRANSFORM, WINDOW, seed=3, folder=folder, workers=2)
+    return simulate_examples(24, Scenes(CODES), TRANSFORM, WINDOW, seed=6, folder=folder, workers=2)
 
 
 def test_examples_depend_on_the_seed_alone(examples, tmp_path):
-    again = simulate_examples(20, Scenes(CODES), TRANSFORM, WINDOW, seed=3, folder=tmp_path, workers=1)
+    again = simulate_examples(24, Scenes(CODES), TRANSFORM, WINDOW, seed=6, folder=tmp_path, workers=1)
     for one, other in zip(examples.power, again.power, strict=True):
         np.testing.assert_array_equal(one, other)
     for one, other in zip(examples.events, again.events, strict=True):
@@ -51,9 +61,9 @@ def test_examples_depend_on_the_seed_alone(examples, tmp_path):
 
 
 def test_examples_that_are_there_are_not_made_again(examples, tmp_path):
-    simulate_examples(3, Scenes(CODES), TRANSFORM, WINDOW, seed=5, folder=tmp_path)
+    simulate_examples(3, Scenes(CODES), TRANSFORM, WINDOW, seed=6, folder=tmp_path)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    simulate_examples(3, Scenes(CODES), TRANSFORM, WINDOW, seed=5, folder=tmp_path)
+    simulate_examples(3, Scenes(CODES), TRANSFORM, WINDOW, seed=6, folder=tmp_path)
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} and before
 
 
@@ -154,7 +164,7 @@ def test_a_label_of_a_whole_window_is_one_centre():
 
 def test_echoes_are_events_of_their_own_unless_there_are_none():
     def echoes(scenes):
-        scenes = [simulate_scene(scenes, WINDOW, np.random.default_rng([7, i]))[2] for i in range(20)]
+        scenes = [simulate_scene(scenes, WINDOW, np.random.default_rng([8, i]))[2] for i in range(40)]
         return np.concatenate([events[events["call_type"] == CALL_TYPES.index("echo")] for events in scenes])
 
     assert len(echoes(Scenes(CODES))) > 3
@@ -182,7 +192,7 @@ def test_a_network_that_repeats_the_targets_finds_the_calls(examples):
     data = CallDataset(examples, len(CODES), TRANSFORM)
     total = again = 0
     for i in range(len(data)):
-        calls = decode(repeat_targets(data[i], len(CODES) + 2), 0.5, Calibration())[0]
+        calls = decode(repeat_targets(data[i], len(CODES) + 2), 0.5, 1.0)[0]
         for event in examples.events[i]:
             if event["node"] >= len(CODES) or event["snr"] < FAINT_SNR:
                 continue
@@ -228,6 +238,50 @@ def test_a_long_call_may_be_found_further_from_its_centre():
     short, long = item["heat"][row, 50:56], item["heat"][row, 140:146]
     assert short[0] == long[0] == 1
     assert (long[1:] > short[1:]).all() and long[2] > 0.5 > short[2]
+
+
+def one_call(snr):
+    """Events of a window: one call of so many dB."""
+    events = np.zeros(1, EVENT)
+    events["snr"], events["low"], events["high"], events["peak"] = snr, 24e3, 26e3, 25e3
+    events["start"], events["end"] = 50 * FRAME, 54 * FRAME
+    return events
+
+
+@pytest.mark.parametrize(
+    ("snr", "heat", "weight"),
+    [
+        (FAINT_SNR, 1, 1),
+        (FAINT_SNR - 1, 0, 0),
+        (LOST_SNR, 0, 0),
+        (LOST_SNR - 1, 0, 1),
+        (-20.0, 0, 1),
+        (FOLDED_SNR, 0, 0),
+    ],
+)
+def test_faint_calls_may_be_found_lost_ones_not_and_of_others_nobody_can_tell(snr, heat, weight):
+    silence = np.zeros((round(WINDOW / TRANSFORM.hop), TRANSFORM.voices), np.uint8)
+    item = CallDataset(Examples([silence], [one_call(snr)], [True]), len(CODES), TRANSFORM)[0]
+    here = (int(to_row(25e3, TRANSFORM)), 52)
+    assert (item["heat"][here], item["weight"][here]) == (heat, weight)
+
+
+def test_what_is_mixed_in_is_not_lost_as_long_as_it_may_be_heard():
+    silence, loud = (np.full((round(WINDOW / TRANSFORM.hop), TRANSFORM.voices), level, np.uint8) for level in (0, 100))
+    for snr in (10.0, 14.0, FOLDED_SNR):
+        data = CallDataset(
+            Examples([silence, loud], [one_call(99.0), one_call(snr)], [True] * 2), len(CODES), TRANSFORM
+        )
+        mixed = []
+        for i in range(200):
+            _, events = data._augment(from_bytes(silence), one_call(99.0), np.random.default_rng(i), mix=True)
+            mixed += events["snr"][1:][events["snr"][1:] < 50].tolist()
+        assert len(mixed) > 5
+        if snr == FOLDED_SNR:
+            assert set(mixed) == {FOLDED_SNR}
+        else:
+            # at the same level as before it may be heard; 15 dB below that it may not
+            assert min(mixed) < LOST_SNR <= max(mixed) <= max(snr - 6, LOST_SNR)
 
 
 def test_loss_is_least_for_the_targets_and_ignores_what_has_no_weight(examples):
@@ -350,6 +404,19 @@ def test_calibration_makes_probabilities_of_scores(examples):
         assert stated == pytest.approx(right, abs=0.05 if of == "detection" else 0.1)
         shares.append(right)
     assert 0.9 > shares[0] > shares[1] >= shares[2] > 0.1
+
+
+def test_calibration_finds_what_the_signal_to_noise_ratio_says():
+    rng = np.random.default_rng(0)
+    score, snr = rng.uniform(0.02, 0.98, 20_000), rng.uniform(-5, 60, 20_000)
+    true = Calibration(1.0, 0.8, 0.2, 0.05, -2.0)
+    right = (rng.random(len(score)) < true.heard(score, snr)).astype(float)
+    fitted = _fit_loudness(score, snr, right, Calibration(1.7))
+    assert fitted.temperature == 1.7
+    for name, tolerance in (("odds_weight", 0.1), ("snr_below", 0.02), ("snr_above", 0.01), ("odds_offset", 0.2)):
+        assert getattr(fitted, name) == pytest.approx(getattr(true, name), abs=tolerance), name
+    unlike = _fit_loudness(score, -snr, right, Calibration())
+    assert unlike.snr_below == unlike.snr_above == 0  # louder calls are never worth less
 
 
 def small(**changes):
