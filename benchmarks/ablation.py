@@ -74,7 +74,7 @@ HELD_OUT_SEED = 1
 TIMED = 24
 """Held-out scenes that the transforms are timed on."""
 
-SNR_BINS = {"8-16": (8, 16), "16-30": (16, 30), "30+": (30, math.inf)}
+SNR_BINS = {"12-16": (12, 16), "16-30": (16, 30), "30+": (30, math.inf)}
 PRECISION = 0.92
 """Precision at which recall is asked for, as in an evaluation."""
 
