@@ -254,7 +254,7 @@ def find_calls(
     allowed: list[bool] | None,
     device: torch.device,
 ) -> DecodedCalls:
-    """Calls of a stretch of scalogram, shape (hops, voices), dB re full scale, that may be worth a probability."""
+    """Calls of a stretch of scalogram, shape (hops, voices), dB re full scale, that may be worth ``min_score``."""
     padded = np.pad(power, ((0, -len(power) % GRID_HOPS), (0, 0)), mode="edge")
     with torch.inference_mode():
         prediction = network(torch.from_numpy(padded).unsqueeze(0).to(device))

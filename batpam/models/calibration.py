@@ -9,6 +9,11 @@ KNEE_DB, LOUD_DB = 12.0, 40.0
 """What a call rises over its surroundings says much up to the first and little up to the second; above, nothing more."""
 
 
+def about_knee(snr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How much of a signal-to-noise ratio lies below :data:`KNEE_DB`, and how much from there to :data:`LOUD_DB`, dB."""
+    return np.clip(snr, 0.0, KNEE_DB), np.clip(snr, KNEE_DB, LOUD_DB) - KNEE_DB
+
+
 @dataclass(frozen=True)
 class Calibration:
     """From the outputs of a network to probabilities.
@@ -68,5 +73,5 @@ class Calibration:
         return max(float(expit(odds)) - 1e-9, 0.0)
 
     def _rise(self, snr: np.ndarray) -> np.ndarray:
-        below, above = np.clip(snr, 0.0, KNEE_DB), np.clip(snr, KNEE_DB, LOUD_DB) - KNEE_DB
+        below, above = about_knee(snr)
         return self.odds_offset + self.snr_below * below + self.snr_above * above

@@ -13,7 +13,7 @@ from scipy.special import logit
 from sklearn.isotonic import IsotonicRegression
 
 from batpam.detection.detect import measure_calls
-from batpam.models.calibration import KNEE_DB, LOUD_DB, Calibration
+from batpam.models.calibration import Calibration, about_knee
 from batpam.models.decode import decode, weigh
 from batpam.models.files import Taxon
 from batpam.models.network import CallNetwork
@@ -138,8 +138,7 @@ def calibrate(network: CallNetwork, examples: Examples, species: int, settings: 
 def _fit_loudness(score: np.ndarray, snr: np.ndarray, right: np.ndarray, warm: Calibration) -> Calibration:
     """Add to a calibration what the signal-to-noise ratio (dB) says, from detections and whether they are calls, shape (n,)."""
     odds = logit(score.clip(1e-9, 1 - 1e-9))
-    below, above = np.clip(snr, 0, KNEE_DB), np.clip(snr, KNEE_DB, LOUD_DB) - KNEE_DB
-    columns = np.stack([odds, below, above, np.ones(len(odds))], axis=1)
+    columns = np.stack([odds, *about_knee(snr), np.ones(len(odds))], axis=1)
 
     def surprise(numbers: np.ndarray) -> float:
         z = columns @ numbers

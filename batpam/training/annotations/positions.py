@@ -19,8 +19,7 @@ import pickle
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from math import prod
 from pathlib import Path
 from typing import Any, NoReturn
@@ -47,6 +46,8 @@ _ERRORS = (
     pickle.UnpicklingError, ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, OverflowError, MemoryError,
     RecursionError, ImportError, struct.error,
 )  # fmt: skip
+_BROKEN = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What zipfile raises of a file that is cut off, damaged, encrypted or packed in a way it does not know."""
 
 
 class _Refused(Exception):
@@ -61,17 +62,19 @@ def is_positions(path: Path) -> bool:
     UserError
         It is broken, so that nobody can tell.
     """
-    with _opened(path) as file:
+    with _open(path) as file:
         return any(f"{split}_pos.npy" in file.namelist() for split in SPLITS)
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+def _open(path: Path) -> zipfile.ZipFile:
     try:
-        with zipfile.ZipFile(path) as file:
-            yield file
-    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error) as error:
-        raise UserError(f"{printable(path)}: is no whole .npz ({printable(str(error))})") from error
+        return zipfile.ZipFile(path)
+    except _BROKEN as error:
+        raise _not_whole(path, error) from error
+
+
+def _not_whole(path: Path, error: Exception) -> UserError:
+    return UserError(f"{printable(path)}: is no whole .npz ({printable(str(error))})")
 
 
 def read_positions(path: Path, finder: Finder) -> tuple[list[Event], list[Recording]]:
@@ -84,7 +87,7 @@ def read_positions(path: Path, finder: Finder) -> tuple[list[Event], list[Record
     """
     events: list[Event] = []
     recordings: list[Recording] = []
-    with _opened(path) as file:
+    with _open(path) as file:
         there = [split for split in SPLITS if f"{split}_pos.npy" in file.namelist()]
         if not there:
             wanted = ", ".join(f"train_{field}" for field in FIELDS)
@@ -151,7 +154,11 @@ def _field(file: zipfile.ZipFile, name: str, path: Path) -> list[Any] | None:
     if file.getinfo(member).file_size > MAX_BYTES:
         raise UserError(f"{printable(path)}: field {name!r} has more than {MAX_BYTES >> 20} MiB; cut the file up")
     try:
-        return _array(file.read(member))
+        content = file.read(member)
+    except _BROKEN as error:
+        raise _not_whole(path, error) from error
+    try:
+        return _array(content)
     except _Refused as error:
         raise UserError(
             f"{printable(path)}: field {name!r} is refused, {error}; write it anew with numpy.savez from lists of numbers and text"
