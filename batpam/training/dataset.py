@@ -23,11 +23,14 @@ CENTRE_LAG = 4e-3
 echoes nobody can tell, where it starts everybody can."""
 
 FAINT_SNR = 12.0
-"""Calls below this signal-to-noise ratio, dB, are neither right nor wrong to find: within the length and band of a call noise
-alone rises by some 6 dB, in one of ten by 8, and whoever labels recordings leaves out what does not stand out of it."""
+"""Calls that stand out (:func:`standing_out`) by less, dB, are neither right nor wrong to find: within the length and band of
+a call noise alone rises by some 6 dB, in one of ten by 8, and whoever labels recordings leaves out what does not stand out."""
 
 LOST_SNR = 8.0
-"""Calls below this, dB, are to be left out."""
+"""Calls that stand out by less than this, dB, are to be left out."""
+
+LONG = 5e-3
+"""Calls longer than this stand out more than their signal-to-noise ratio says, s."""
 
 CENTRE_SPREAD = 0.15
 """How far beside its centre a call may be found, re its length and its band: where a call rises out of the noise is
@@ -173,7 +176,8 @@ class CallDataset(Dataset):
             "extent": np.zeros((EXTENTS, rows, frames), np.float32),
             "share": np.zeros((rows, frames), np.float32),
         }
-        _draw_targets(_boxes(events, self.settings), events["snr"], is_lost(events["snr"]), _is_bat(events, self.species), events["node"].astype(np.int64), events["call_type"].astype(np.int64), **maps)  # fmt: skip
+        rise = standing_out(events)
+        _draw_targets(_boxes(events, self.settings), rise, is_lost(rise), _is_bat(events, self.species), events["node"].astype(np.int64), events["call_type"].astype(np.int64), **maps)  # fmt: skip
         return {"power": torch.from_numpy(power), **{name: torch.from_numpy(values) for name, values in maps.items()}}
 
     def _augment(
@@ -188,7 +192,8 @@ class CallDataset(Dataset):
                 power = np.maximum(power, added)  # within 3 dB of the sum, and far faster
                 extra = self.examples.events[other].copy()
                 # what it is drowned in is not known: some 6 dB less, but no call that may be heard is lost
-                less = np.maximum(extra["snr"] + gain - 6, np.minimum(extra["snr"] + gain, LOST_SNR))
+                least, left = LOST_SNR - _length_gain(extra), extra["snr"] + gain
+                less = np.maximum(left - 6, np.minimum(left, least))
                 extra["snr"] = np.where(extra["snr"] > FOLDED_SNR, less, FOLDED_SNR)
                 events = np.concatenate([events, extra])
         voices = power.shape[1]
@@ -207,9 +212,23 @@ def _is_bat(events: np.ndarray, species: int) -> np.ndarray:
     return (events["node"] < species) | (events["node"] >= species + 2)
 
 
-def is_lost(snr: np.ndarray) -> np.ndarray:
-    """Whether calls of a signal-to-noise ratio (dB) are too faint for anybody; of those that nobody can tell: False."""
-    return (snr > FOLDED_SNR) & (snr < LOST_SNR)
+def _length_gain(events: np.ndarray) -> np.ndarray:
+    return 5 * np.log10(np.maximum((events["end"] - events["start"]) / LONG, 1.0))
+
+
+def standing_out(events: np.ndarray) -> np.ndarray:
+    """By how much events stand out of the noise, dB: their signal-to-noise ratio, and of long ones more.
+
+    The mean power of noise over n times as long a stretch spreads by the root of n less, and as much fainter may be what
+    is told from it: 5 log10(n) dB. Of what nobody can tell it stays :data:`~batpam.simulate.soundscapes.FOLDED_SNR`.
+    """
+    snr = events["snr"]
+    return np.where(snr > FOLDED_SNR, snr + _length_gain(events), snr)
+
+
+def is_lost(rise: np.ndarray) -> np.ndarray:
+    """Whether calls that stand out by this (dB) are too faint for anybody; of those that nobody can tell: False."""
+    return (rise > FOLDED_SNR) & (rise < LOST_SNR)
 
 
 def centres(events: np.ndarray) -> np.ndarray:
@@ -239,13 +258,13 @@ def _log_voices(settings: ScalogramSettings) -> np.ndarray:
 
 
 @numba.njit(cache=True, nogil=True)
-def _draw_targets(boxes, snr, lost, bat, nodes, call_types, heat, weight, node, call_type, extent, share):  # type: ignore[no-untyped-def]
+def _draw_targets(boxes, rise, lost, bat, nodes, call_types, heat, weight, node, call_type, extent, share):  # type: ignore[no-untyped-def]
     """Draw events into the maps of :class:`CallDataset`, the loudest last, but for faint calls and what is lost."""
     rows, frames = heat.shape
     owner = np.full(heat.shape, -1)
-    for i in np.argsort(snr):
+    for i in np.argsort(rise):
         start, end, centre, low, high, peak = boxes[i]
-        if bat[i] and snr[i] < FAINT_SNR:
+        if bat[i] and rise[i] < FAINT_SNR:
             if lost[i]:
                 continue
             for row in range(max(int(low - 0.5), 0), min(int(high + 1.5), rows)):
@@ -256,7 +275,7 @@ def _draw_targets(boxes, snr, lost, bat, nodes, call_types, heat, weight, node, 
             continue
         row, frame = min(max(int(peak), 0), rows - 1), int(centre)
         if not bat[i]:
-            if snr[i] > FAINT_SNR and heat[row, frame] < 0.1:
+            if rise[i] > FAINT_SNR and heat[row, frame] < 0.1:
                 node[row, frame], owner[row, frame] = nodes[i], i
             continue
         tall = max(0.6, min(CENTRE_SPREAD * (high - low), FURTHEST))

@@ -22,7 +22,7 @@ from batpam.models.settings import CALL_TYPES, ECHO, TIME_STRIDE
 from batpam.scalograms.settings import ScalogramSettings
 from batpam.scalograms.shards import from_bytes
 from batpam.tables import NO_BAT
-from batpam.training.dataset import FAINT_SNR, Examples, centres, is_lost, to_row
+from batpam.training.dataset import FAINT_SNR, Examples, centres, is_lost, standing_out, to_row
 
 MIN_SCORE = 0.02
 """Detections below this are not looked at."""
@@ -62,12 +62,12 @@ def match_examples(
             classes = name_in_sequence(found.classes, found.score, found.call_type, found.centre * frame, calibration)
             events, known = examples.events[i], examples.exhaustive[i]
             bats = events[(events["node"] < species) | (events["node"] >= species + len(NO_BAT))]
-            bats = bats[~is_lost(bats["snr"])]
+            bats = bats[~is_lost(standing_out(bats))]
             low, high = to_row(bats["low"], settings), to_row(bats["high"], settings)
             centre = centres(bats)
             near = (found.start[:, None] * frame < bats["end"]) & (found.end[:, None] * frame > bats["start"])
             near &= (found.low[:, None] < high + 0.5) & (found.high[:, None] > low - 0.5)
-            loud = bats["snr"] >= FAINT_SNR
+            loud = standing_out(bats) >= FAINT_SNR
             distance = np.where(near, np.abs(found.centre[:, None] * frame - centre) + ~loud * 1.0, np.inf)
             first = len(detections)
             for k in range(len(found)):

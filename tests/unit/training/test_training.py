@@ -240,28 +240,34 @@ def test_a_long_call_may_be_found_further_from_its_centre():
     assert (long[1:] > short[1:]).all() and long[2] > 0.5 > short[2]
 
 
-def one_call(snr):
-    """Events of a window: one call of so many dB."""
+def one_call(snr, frames=2):
+    """Events of a window: one call of so many dB, found at frame 52."""
     events = np.zeros(1, EVENT)
     events["snr"], events["low"], events["high"], events["peak"] = snr, 24e3, 26e3, 25e3
-    events["start"], events["end"] = 50 * FRAME, 54 * FRAME
+    first = 52 - min(frames / 2, 2)
+    events["start"], events["end"] = first * FRAME, (first + frames) * FRAME
     return events
 
 
 @pytest.mark.parametrize(
-    ("snr", "heat", "weight"),
+    ("snr", "frames", "heat", "weight"),
     [
-        (FAINT_SNR, 1, 1),
-        (FAINT_SNR - 1, 0, 0),
-        (LOST_SNR, 0, 0),
-        (LOST_SNR - 1, 0, 1),
-        (-20.0, 0, 1),
-        (FOLDED_SNR, 0, 0),
+        (FAINT_SNR, 2, 1, 1),
+        (FAINT_SNR - 1, 2, 0, 0),
+        (LOST_SNR, 2, 0, 0),
+        (LOST_SNR - 1, 2, 0, 1),
+        (-20.0, 2, 0, 1),
+        (FOLDED_SNR, 2, 0, 0),
+        # four times as long as what nothing is added to: 3 dB
+        (FAINT_SNR - 2.9, 10, 1, 1),
+        (FAINT_SNR - 3.1, 10, 0, 0),
+        (LOST_SNR - 3.1, 10, 0, 1),
+        (FOLDED_SNR, 10, 0, 0),
     ],
 )
-def test_faint_calls_may_be_found_lost_ones_not_and_of_others_nobody_can_tell(snr, heat, weight):
+def test_faint_calls_may_be_found_lost_ones_not_and_of_others_nobody_can_tell(snr, frames, heat, weight):
     silence = np.zeros((round(WINDOW / TRANSFORM.hop), TRANSFORM.voices), np.uint8)
-    item = CallDataset(Examples([silence], [one_call(snr)], [True]), len(CODES), TRANSFORM)[0]
+    item = CallDataset(Examples([silence], [one_call(snr, frames)], [True]), len(CODES), TRANSFORM)[0]
     here = (int(to_row(25e3, TRANSFORM)), 52)
     assert (item["heat"][here], item["weight"][here]) == (heat, weight)
 
