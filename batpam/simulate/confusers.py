@@ -6,6 +6,7 @@ return what they added, sound by sound: where a detector that calls it a bat is 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ import scipy.fft
 import scipy.ndimage
 import scipy.signal
 
-from batpam.simulate.parameters import parameters
+from batpam.simulate.parameters import draw, draw_many, parameters, rows_of
 from batpam.simulate.propagation import absorption, microphone_gain
 from batpam.simulate.soundscapes import VISIBLE_DB, Heard, Recorder
 
@@ -28,6 +29,14 @@ TABLE = 4096
 
 SENSORS_HZ = (20e3, 25e3, 32e3, 32.768e3, 38.4e3, 40e3, 48e3, 58e3)
 """Frequencies of sensors of movement and of distance, and of the clocks of recorders."""
+
+
+_draw, _draw_many = partial(draw, table="machines"), partial(draw_many, table="machines")
+
+
+def _given(quantity: str) -> float:
+    """A share or a mean of ``machines.tsv``."""
+    return float(rows_of("machines")[quantity]["low"])
 
 
 @dataclass(frozen=True)
@@ -239,30 +248,30 @@ def add_rain(samples: np.ndarray, per_second: float, level: float, rate: int, rn
 def _click(rate: int, rng: np.random.Generator) -> np.ndarray:
     """A drop that rings, a dry knock, or a crackle of a few of them."""
     kind = rng.random()
-    if kind < 0.12:
-        wave = np.zeros(int(rng.uniform(4e-3, 30e-3) * rate))
-        for _ in range(int(rng.integers(3, 9))):
-            part = _click_of_noise(rate, rng) * 10 ** (rng.uniform(-14, 0) / 20)
+    if kind < _given("crackle"):
+        wave = np.zeros(int(_draw("crackle_length", rng) * rate))
+        for _ in range(int(_draw("crackle_parts", rng))):
+            part = _knock(rate, rng) * 10 ** (_draw("crackle_level", rng) / 20)
             begin = int(rng.beta(1, 2) * max(len(wave) - len(part), 1))
             wave[begin : begin + len(part)] += part[: len(wave) - begin]
         return wave
-    wave = _click_of_noise(rate, rng)
-    if kind < 0.65:  # the case, a leaf or the drop itself rings on
-        t = np.arange(int(rng.uniform(0.3e-3, 4e-3) * rate)) / rate
-        f = rng.uniform(4e3, 0.45 * rate)
-        ringing = np.sin(2 * np.pi * f * t) * np.exp(-t / (t[-1] / rng.uniform(3, 7)))
-        ringing[: len(wave)] += rng.uniform(0.2, 1.5) * wave[: len(ringing)]
+    wave = _knock(rate, rng)
+    if kind < _given("crackle") + _given("ringing"):  # the case, a leaf or the drop itself rings on
+        t = np.arange(int(_draw("ring_length", rng) * rate)) / rate
+        f = _draw("ring_pitch", rng, most=0.45 * rate)
+        ringing = np.sin(2 * np.pi * f * t) * np.exp(-t / (t[-1] / _draw("ring_decay", rng)))
+        ringing[: len(wave)] += _draw("ring_knock", rng) * wave[: len(ringing)]
         return ringing
     return wave
 
 
-def _click_of_noise(rate: int, rng: np.random.Generator) -> np.ndarray:
+def _knock(rate: int, rng: np.random.Generator) -> np.ndarray:
     """Noise that dies away, the larger the drop the longer and the duller."""
-    length = float(np.exp(rng.uniform(np.log(0.05e-3), np.log(3e-3))))
+    length = _draw("knock_length", rng)
     wave = rng.standard_normal(max(int(length * rate), SHORTEST))
-    dull = rng.uniform(0, 0.8) * min(length / 1e-3, 1.0)
+    dull = _draw("knock_dull", rng) * min(length / 1e-3, 1.0)
     wave[1:] += dull * wave[:-1]
-    return wave * np.exp(-np.linspace(0, rng.uniform(3, 8), len(wave)))
+    return wave * np.exp(-np.linspace(0, _draw("knock_decay", rng), len(wave)))
 
 
 def add_keys(samples: np.ndarray, level: float, rate: int, rng: np.random.Generator) -> list[Heard]:
@@ -274,23 +283,23 @@ def add_keys(samples: np.ndarray, level: float, rate: int, rng: np.random.Genera
         The strikes.
     """
     duration = len(samples) / rate
-    partials = np.exp(rng.uniform(np.log(10e3), np.log(min(100e3, 0.48 * rate)), 24))
+    partials = _draw_many("key_partial", rng, 24, most=0.48 * rate)
     sounds = []
     for _ in range(4):
-        used = rng.choice(partials, int(rng.integers(4, 12)), replace=False)
-        decay = rng.uniform(0.4e-3, 6e-3, len(used)) * np.sqrt(20e3 / used)
+        used = rng.choice(partials, int(_draw("key_partials", rng)), replace=False)
+        decay = _draw_many("key_decay", rng, len(used)) * np.sqrt(20e3 / used)
         t = np.arange(int(min(5 * decay.max(), 15e-3) * rate)) / rate
-        strength = 10 ** (rng.uniform(-18, 0, len(used)) / 20)
+        strength = 10 ** (_draw_many("key_level", rng, len(used)) / 20)
         exponent = (2j * np.pi * used - 1 / decay)[:, None]
         # powers of a few steps, for an exponential of each sample of each partial would take too long
         coarse, fine = np.exp(exponent * t[::64]), np.exp(exponent * t[:64])
         wave = np.einsum("p,pc,pf->cf", strength * np.exp(2j * np.pi * rng.random(len(used))), coarse, fine)
         sounds.append(_sound(wave.imag.ravel()[: len(t)], rate))
     begins, levels = [], []
-    for _ in range(1 + rng.poisson(1.5 * duration)):
-        strikes = int(rng.integers(3, 20))
-        begins.append(rng.uniform(-0.1, duration) + np.sort(rng.uniform(0, rng.uniform(0.05, 0.6), strikes)))
-        levels.append(level - rng.exponential(6.0, strikes))
+    for _ in range(1 + rng.poisson(_given("jangles") * duration)):
+        strikes = int(_draw("key_strikes", rng))
+        begins.append(rng.uniform(-0.1, duration) + np.sort(rng.uniform(0, _draw("key_span", rng), strikes)))
+        levels.append(level - rng.exponential(_given("key_fall"), strikes))
     return _mix_all(samples, sounds, np.concatenate(begins), np.concatenate(levels), rate, rng)
 
 
@@ -310,19 +319,19 @@ def add_tone(samples: np.ndarray, frequency: float, level: float, rate: int, rng
     count = len(samples)
     cycles = np.arange(count) * (frequency / rate)
     kind, spread = rng.random(), 0.0
-    if kind < 0.3:
-        spread = float(10 ** rng.uniform(-3.5, -1.7))
-        turns = rng.uniform(0.1, 3) * count / rate
+    if kind < _given("tone_drifting"):
+        spread = 10 ** _draw("tone_drift", rng)
+        turns = _draw("tone_turns", rng) * count / rate
         place = np.linspace(0, 2 * np.pi * turns, count) + rng.uniform(0, 6)
         # the frequency swings by `spread` of itself: this is its integral
         cycles += spread * frequency * count / rate / (2 * np.pi * turns) * np.sin(place)
-    over = -rng.uniform(8, 35, 4) if rng.random() < 0.4 else np.zeros(0)
+    over = -_draw_many("tone_harmonic", rng, 4) if rng.random() < _given("tone_rich") else np.zeros(0)
     over = over[: max(int(0.49 * rate / frequency / (1 + spread)) - 1, 0)]
     wave = _periodic(rng.random() + cycles, [1.0, *10 ** (over / 20)]) * 10 ** (level / 20)
     edges = np.array([[0, count]])
-    if kind > 0.65:
-        on = rng.uniform(2e-3, 80e-3)
-        every = on * rng.uniform(1.2, 10)
+    if kind > 1 - _given("tone_switched"):
+        on = _draw("tone_on", rng)
+        every = on * _draw("tone_every", rng)
         begins = np.arange(-rng.uniform(0, 1) * every, count / rate, every)
         edges = np.clip((np.stack([begins, begins + on], axis=1) * rate).astype(int), 0, count)
         switch = np.zeros(count + 1)
@@ -367,10 +376,11 @@ def add_switching(
     kind = str(rng.choice(SWITCHING)) if kind is None else kind
     count, duration = len(samples), len(samples) / rate
     if kind == "supply":
-        base = rng.uniform(15e3, min(60e3, 0.4 * rate))
-        wander = rng.standard_normal(int(duration * 400) + 3) * base * 10 ** rng.uniform(-4, -2)
+        base = _draw("supply_pitch", rng, most=0.4 * rate)
+        wander = rng.standard_normal(int(duration * 400) + 3) * base * 10 ** _draw("supply_wander", rng)
         wobble = np.interp(np.arange(count) / rate * 400, np.arange(len(wander)), wander)
-        lines = -rng.uniform(0, 6) * np.arange(int(0.49 * rate / (base + np.abs(wander).max()))) - rng.uniform(0, 6)
+        harmonics = np.arange(int(0.49 * rate / (base + np.abs(wander).max())))
+        lines = -_draw("supply_fall", rng) * harmonics - _draw("supply_fall", rng)
         wave = _periodic(np.cumsum(base + wobble) / rate, 10 ** (lines / 20))
         scale = 10 ** (level / 20) / np.abs(wave).max()
         samples += (wave * scale).astype(samples.dtype)
@@ -382,31 +392,31 @@ def add_switching(
             if db > lines.max() - BAND_DB
         ]
     if kind == "bursts":
-        length = int(rng.uniform(5e-3, 40e-3) * rate)
+        length = int(_draw("burst_length", rng) * rate)
         wave = rng.standard_normal(length)
-        if rng.random() < 0.6:  # a bus that is busy again and again within the burst
-            period = int(rng.uniform(0.1e-3, 1.5e-3) * rate)
-            wave *= (np.arange(length) % period < period * rng.uniform(0.1, 0.7)) + 0.05
-        wave[1:] += rng.uniform(-0.9, 0.9) * wave[:-1]
-        sounds, every, jitter = [_sound(wave, rate)], rng.uniform(0.06, 0.6), 1e-3
+        if rng.random() < _given("burst_busy"):
+            period = int(_draw("burst_period", rng) * rate)
+            wave *= (np.arange(length) % period < period * _draw("burst_duty", rng)) + 0.05
+        wave[1:] += _draw("burst_colour", rng) * wave[:-1]
+        sounds, every, jitter = [_sound(wave, rate)], _draw("burst_every", rng), 1e-3
     elif kind == "sensor":
-        f = min(float(rng.choice(SENSORS_HZ)) * rng.uniform(0.98, 1.02), 0.45 * rate)
-        length = int(np.exp(rng.uniform(np.log(1e-3), np.log(50e-3))) * rate)
+        f = min(float(rng.choice(SENSORS_HZ)) * _draw("sensor_off", rng), 0.45 * rate)
+        length = int(_draw("sensor_length", rng) * rate)
         u = np.linspace(0, 1, length)
-        rise, fall = rng.uniform(0.01, 0.3), rng.uniform(0.01, 0.5)  # a transducer swings up and dies away
+        rise, fall = _draw("sensor_rise", rng), _draw("sensor_fall", rng)  # a transducer swings up and dies away
         shape = np.minimum(1 - np.exp(-u / rise), 1 - np.exp((u - 1) / fall))
-        glide = f * (1 + rng.uniform(-0.01, 0.01) * u)
-        sounds = [_sound(_chirp(glide, -rng.uniform(20, 45, 2), rate, rng) * shape, rate)]
-        every, jitter = max(rng.uniform(0.03, 0.5), 1.5 * length / rate), 1e-4
+        glide = f * (1 + _draw("sensor_glide", rng) * u)
+        sounds = [_sound(_chirp(glide, -_draw_many("sensor_harmonic", rng, 2), rate, rng) * shape, rate)]
+        every, jitter = max(_draw("sensor_every", rng), 1.5 * length / rate), 1e-4
     elif kind == "trigger":
-        f = rng.uniform(8e3, min(50e3, 0.45 * rate))
-        steps = f * rng.choice([0.8, 1.0, 1.0, 1.25], int(rng.integers(1, 5)))
-        length = int(rng.uniform(8e-3, 60e-3) * rate)
+        f = _draw("trigger_pitch", rng, most=0.45 * rate)
+        steps = f * rng.choice([0.8, 1.0, 1.0, 1.25], int(_draw("trigger_tones", rng)))
+        length = int(_draw("trigger_length", rng) * rate)
         edge = np.minimum(np.minimum(np.arange(length), np.arange(length)[::-1]) / (1e-3 * rate), 1.0)
         sounds = [
-            _sound(_chirp(np.full(length, min(step, 0.45 * rate)), -rng.uniform(10, 40, 2), rate, rng) * edge, rate)
+            _sound(_chirp(np.full(length, min(step, 0.45 * rate)), -_draw_many("trigger_harmonic", rng, 2), rate, rng) * edge, rate)
             for step in steps
-        ]
+        ]  # fmt: skip
         begin = rng.uniform(-0.05, duration)
         return [
             heard

@@ -22,9 +22,19 @@ def rows_of(name: str) -> dict[str, dict[str, Any]]:
     return dict(zip(table.iloc[:, 0], table.to_dict("records"), strict=True))
 
 
-def draw(quantity: str, rng: np.random.Generator) -> float:
-    """A value of a quantity of ``scenes.tsv``."""
-    row = rows_of("scenes")[quantity]
+def draw(quantity: str, rng: np.random.Generator, *, table: str = "scenes", most: float = np.inf) -> float:
+    """A value of a quantity of a table with a low and a high end, and none above ``most``."""
+    return float(draw_many(quantity, rng, None, table=table, most=most))
+
+
+def draw_many(
+    quantity: str, rng: np.random.Generator, size: int | None, *, table: str = "scenes", most: float = np.inf
+) -> np.ndarray:
+    """Values as of :func:`draw`, shape (size,)."""
+    row = rows_of(table)[quantity]
+    low, high = row["low"], min(row["high"], most)
+    if row["scale"] == "whole":
+        return np.asarray(rng.integers(int(low), int(high) + 1, size))
     if row["scale"] == "log":
-        return float(np.exp(rng.uniform(np.log(row["low"]), np.log(row["high"]))))
-    return float(rng.uniform(row["low"], row["high"]))
+        return np.exp(rng.uniform(np.log(low), np.log(high), size))
+    return np.asarray(rng.uniform(low, high, size))
