@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 
 from batpam.errors import UserError
+from batpam.models.calibration import standing_out
 from batpam.models.decode import DecodedCalls, decode, weigh
 from batpam.models.files import ModelCard, allowed_species, check_model, load_model, model_hash
 from batpam.models.network import CallNetwork, ready_to_predict
@@ -219,7 +220,8 @@ def calls_of(
         centre = calls.centre * TIME_STRIDE + low
         calls = calls[(centre >= first) & (centre < last)]
         measured = measure_calls(calls, power, first_hop + low, rate, card.scalogram)
-        calls = weigh(calls, measured["snr_db"], card.calibration)
+        rise = standing_out(measured["snr_db"], measured["end_s"] - measured["start_s"])
+        calls = weigh(calls, rise, card.calibration)
         own = {
             "centre": calls.centre * TIME_STRIDE + low, "score": calls.score, "classes": calls.classes,
             "call_type": calls.call_type,

@@ -6,12 +6,31 @@ import numpy as np
 from scipy.special import expit, logit
 
 KNEE_DB, LOUD_DB = 12.0, 40.0
-"""What a call rises over its surroundings says much up to the first and little up to the second; above, nothing more."""
+"""By how much a call stands out says much up to the first and little up to the second; above, nothing more."""
+
+LONG = 5e-3
+"""Calls longer than this stand out more than their signal-to-noise ratio says, s."""
 
 
-def about_knee(snr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How much of a signal-to-noise ratio lies below :data:`KNEE_DB`, and how much from there to :data:`LOUD_DB`, dB."""
-    return np.clip(snr, 0.0, KNEE_DB), np.clip(snr, KNEE_DB, LOUD_DB) - KNEE_DB
+def standing_out(snr: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """By how much calls stand out of the noise, dB: their signal-to-noise ratio, and of long ones more.
+
+    The mean power of noise over n times as long a stretch spreads by the root of n less, and as much fainter may be what
+    is told from it: 5 log10(n) dB.
+
+    Parameters
+    ----------
+    snr
+        dB, shape (n,).
+    length
+        s, shape (n,).
+    """
+    return snr + 5 * np.log10(np.maximum(length / LONG, 1.0))
+
+
+def about_knee(rise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How much of what a call stands out by lies below :data:`KNEE_DB`, and how much from there to :data:`LOUD_DB`, dB."""
+    return np.clip(rise, 0.0, KNEE_DB), np.clip(rise, KNEE_DB, LOUD_DB) - KNEE_DB
 
 
 @dataclass(frozen=True)
@@ -23,7 +42,7 @@ class Calibration:
     temperature
         What the logits of the classes are divided by (Guo et al. 2017).
     odds_weight, snr_below, snr_above, odds_offset
-        How the signal-to-noise ratio takes part in a detection score: the logarithm of its odds is weighted, and a value
+        How what a call stands out by takes part in its detection score: the logarithm of its odds is weighted, and a value
         for every dB up to :data:`KNEE_DB` and another from there to :data:`LOUD_DB` are added (logistic regression).
     scores, probabilities
         Points of the rising line from that to the share of detections that are bat calls (isotonic regression).
@@ -43,21 +62,21 @@ class Calibration:
     sequence_weight: float = 0.0
     sequence_temperature: float = 1.0
 
-    def heard(self, score: np.ndarray, snr: np.ndarray) -> np.ndarray:
-        """Detection score of a call of this signal-to-noise ratio (dB), by logistic regression, shape (n,)."""
-        return expit(self.odds_weight * logit(np.clip(score, 1e-9, 1 - 1e-9)) + self._rise(snr))
+    def heard(self, score: np.ndarray, rise: np.ndarray) -> np.ndarray:
+        """Detection score of a call that stands out by so many dB, by logistic regression, shape (n,)."""
+        return expit(self.odds_weight * logit(np.clip(score, 1e-9, 1 - 1e-9)) + self._worth(rise))
 
-    def probability(self, score: np.ndarray, snr: np.ndarray) -> np.ndarray:
+    def probability(self, score: np.ndarray, rise: np.ndarray) -> np.ndarray:
         """Probability of a bat call.
 
         Parameters
         ----------
         score
             Of the network, shape (n,).
-        snr
-            As ``snr_db`` of detections, dB, shape (n,).
+        rise
+            As of :func:`standing_out`, dB, shape (n,).
         """
-        return np.interp(self.heard(score, snr), self.scores, self.probabilities)
+        return np.interp(self.heard(score, rise), self.scores, self.probabilities)
 
     def least(self, probability: float) -> float:
         """Score of the network that can be worth a probability, if the call is loud; a little less where several are."""
@@ -69,9 +88,9 @@ class Calibration:
             below, above = self.probabilities[first - 1], self.probabilities[first]
             share = (probability - below) / (above - below)
             heard = self.scores[first - 1] + share * (self.scores[first] - self.scores[first - 1])
-        odds = (logit(np.clip(heard, 1e-9, 1 - 1e-9)) - self._rise(np.array(LOUD_DB))) / self.odds_weight
+        odds = (logit(np.clip(heard, 1e-9, 1 - 1e-9)) - self._worth(np.array(LOUD_DB))) / self.odds_weight
         return max(float(expit(odds)) - 1e-9, 0.0)
 
-    def _rise(self, snr: np.ndarray) -> np.ndarray:
-        below, above = about_knee(snr)
+    def _worth(self, rise: np.ndarray) -> np.ndarray:
+        below, above = about_knee(rise)
         return self.odds_offset + self.snr_below * below + self.snr_above * above

@@ -102,15 +102,15 @@ def decode(
     return decoded
 
 
-def weigh(calls: DecodedCalls, snr: np.ndarray, calibration: Calibration) -> DecodedCalls:
+def weigh(calls: DecodedCalls, rise: np.ndarray, calibration: Calibration) -> DecodedCalls:
     """Calls with probabilities in place of scores.
 
     Parameters
     ----------
-    snr
-        As ``snr_db`` of detections, dB, shape (n,).
+    rise
+        As of :func:`~batpam.models.calibration.standing_out`, dB, shape (n,).
     """
-    score = calibration.probability(calls.score, snr)
+    score = calibration.probability(calls.score, rise)
     classes, bats = calls.classes.copy(), slice(None, -len(NO_BAT))
     classes[:, bats] *= (score / calls.score)[:, None]
     classes[:, -len(NO_BAT) :] *= ((1 - score) / (1 - calls.score))[:, None]

@@ -12,6 +12,7 @@ import torch
 from torch.utils.data import Dataset
 
 from batpam.files import written_whole
+from batpam.models.calibration import standing_out
 from batpam.models.settings import EXTENTS, TIME_STRIDE, VOICE_STRIDE
 from batpam.scalograms.settings import ScalogramSettings
 from batpam.scalograms.shards import from_bytes, to_bytes
@@ -23,14 +24,11 @@ CENTRE_LAG = 4e-3
 echoes nobody can tell, where it starts everybody can."""
 
 FAINT_SNR = 12.0
-"""Calls that stand out (:func:`standing_out`) by less, dB, are neither right nor wrong to find: within the length and band of
+"""Calls that stand out (:func:`~batpam.models.calibration.standing_out`) by less, dB, are neither right nor wrong to find: within the length and band of
 a call noise alone rises by some 6 dB, in one of ten by 8, and whoever labels recordings leaves out what does not stand out."""
 
 LOST_SNR = 8.0
 """Calls that stand out by less than this, dB, are to be left out."""
-
-LONG = 5e-3
-"""Calls longer than this stand out more than their signal-to-noise ratio says, s."""
 
 CENTRE_SPREAD = 0.15
 """How far beside its centre a call may be found, re its length and its band: where a call rises out of the noise is
@@ -176,7 +174,7 @@ class CallDataset(Dataset):
             "extent": np.zeros((EXTENTS, rows, frames), np.float32),
             "share": np.zeros((rows, frames), np.float32),
         }
-        rise = standing_out(events)
+        rise = rises(events)
         _draw_targets(_boxes(events, self.settings), rise, is_lost(rise), _is_bat(events, self.species), events["node"].astype(np.int64), events["call_type"].astype(np.int64), **maps)  # fmt: skip
         return {"power": torch.from_numpy(power), **{name: torch.from_numpy(values) for name, values in maps.items()}}
 
@@ -192,8 +190,8 @@ class CallDataset(Dataset):
                 power = np.maximum(power, added)  # within 3 dB of the sum, and far faster
                 extra = self.examples.events[other].copy()
                 # what it is drowned in is not known: some 6 dB less, but no call that may be heard is lost
-                least, left = LOST_SNR - _length_gain(extra), extra["snr"] + gain
-                less = np.maximum(left - 6, np.minimum(left, least))
+                rise, left = rises(extra), extra["snr"] + gain
+                less = np.maximum(left - 6, np.minimum(left, LOST_SNR - (rise - extra["snr"])))
                 extra["snr"] = np.where(extra["snr"] > FOLDED_SNR, less, FOLDED_SNR)
                 events = np.concatenate([events, extra])
         voices = power.shape[1]
@@ -212,18 +210,10 @@ def _is_bat(events: np.ndarray, species: int) -> np.ndarray:
     return (events["node"] < species) | (events["node"] >= species + 2)
 
 
-def _length_gain(events: np.ndarray) -> np.ndarray:
-    return 5 * np.log10(np.maximum((events["end"] - events["start"]) / LONG, 1.0))
-
-
-def standing_out(events: np.ndarray) -> np.ndarray:
-    """By how much events stand out of the noise, dB: their signal-to-noise ratio, and of long ones more.
-
-    The mean power of noise over n times as long a stretch spreads by the root of n less, and as much fainter may be what
-    is told from it: 5 log10(n) dB. Of what nobody can tell it stays :data:`~batpam.simulate.soundscapes.FOLDED_SNR`.
-    """
-    snr = events["snr"]
-    return np.where(snr > FOLDED_SNR, snr + _length_gain(events), snr)
+def rises(events: np.ndarray) -> np.ndarray:
+    """By how much events stand out of the noise, dB; :data:`~batpam.simulate.soundscapes.FOLDED_SNR` of what nobody can tell."""
+    rise = standing_out(events["snr"], events["end"] - events["start"])
+    return np.where(events["snr"] > FOLDED_SNR, rise, FOLDED_SNR)
 
 
 def is_lost(rise: np.ndarray) -> np.ndarray:

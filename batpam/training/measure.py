@@ -13,7 +13,7 @@ from scipy.special import logit
 from sklearn.isotonic import IsotonicRegression
 
 from batpam.detection.detect import measure_calls
-from batpam.models.calibration import Calibration, about_knee
+from batpam.models.calibration import Calibration, about_knee, standing_out
 from batpam.models.decode import decode, weigh
 from batpam.models.files import Taxon
 from batpam.models.network import CallNetwork
@@ -22,7 +22,7 @@ from batpam.models.settings import CALL_TYPES, ECHO, TIME_STRIDE
 from batpam.scalograms.settings import ScalogramSettings
 from batpam.scalograms.shards import from_bytes
 from batpam.tables import NO_BAT
-from batpam.training.dataset import FAINT_SNR, Examples, centres, is_lost, standing_out, to_row
+from batpam.training.dataset import FAINT_SNR, Examples, centres, is_lost, rises, to_row
 
 MIN_SCORE = 0.02
 """Detections below this are not looked at."""
@@ -41,7 +41,7 @@ def match_examples(
     Returns
     -------
     detections : DataFrame
-        ``example``, ``time`` (s, of the centre), ``score``, ``snr`` (dB, as measured), ``classes`` (probabilities, arrays), ``call_type``, ``bat``
+        ``example``, ``time`` (s, of the centre), ``score``, ``rise`` (dB, as of :func:`~batpam.models.calibration.standing_out`), ``classes`` (probabilities, arrays), ``call_type``, ``bat``
         (True, False, or missing where the call is too faint or too little is labelled to say), ``node`` of the call (-1:
         none).
     calls : DataFrame
@@ -57,24 +57,25 @@ def match_examples(
             power = from_bytes(np.asarray(examples.power[i]))
             prediction = network(torch.from_numpy(power).unsqueeze(0))
             found = decode(prediction, calibration.least(MIN_SCORE), calibration.temperature)[0]
-            snr = measure_calls(found, power, 0, np.inf, settings)["snr_db"]
-            found = weigh(found, snr, calibration)
+            measured = measure_calls(found, power, 0, np.inf, settings)
+            rise = standing_out(measured["snr_db"], measured["end_s"] - measured["start_s"])
+            found = weigh(found, rise, calibration)
             classes = name_in_sequence(found.classes, found.score, found.call_type, found.centre * frame, calibration)
             events, known = examples.events[i], examples.exhaustive[i]
             bats = events[(events["node"] < species) | (events["node"] >= species + len(NO_BAT))]
-            bats = bats[~is_lost(standing_out(bats))]
+            bats = bats[~is_lost(rises(bats))]
             low, high = to_row(bats["low"], settings), to_row(bats["high"], settings)
             centre = centres(bats)
             near = (found.start[:, None] * frame < bats["end"]) & (found.end[:, None] * frame > bats["start"])
             near &= (found.low[:, None] < high + 0.5) & (found.high[:, None] > low - 0.5)
-            loud = standing_out(bats) >= FAINT_SNR
+            loud = rises(bats) >= FAINT_SNR
             distance = np.where(near, np.abs(found.centre[:, None] * frame - centre) + ~loud * 1.0, np.inf)
             first = len(detections)
             for k in range(len(found)):
                 best = int(distance[k].argmin()) if near[k].any() else -1
                 detections.append(
                     {
-                        "example": i, "time": found.centre[k] * frame, "score": found.score[k], "snr": snr[k],
+                        "example": i, "time": found.centre[k] * frame, "score": found.score[k], "rise": rise[k],
                         "classes": classes[k], "call_type": found.call_type[k],
                         "bat": bool(loud[best]) or None if best >= 0 else False if known else None,
                         "node": int(bats["node"][best]) if best >= 0 else -1,
@@ -89,7 +90,7 @@ def match_examples(
                         "snr": float(bats["snr"][j]), "detection": best,
                     }
                 )  # fmt: skip
-    names = ["example", "time", "score", "snr", "classes", "call_type", "bat", "node"]
+    names = ["example", "time", "score", "rise", "classes", "call_type", "bat", "node"]
     return pd.DataFrame(detections, columns=names), pd.DataFrame(
         calls, columns=["example", "node", "call_type", "snr", "detection"]
     )
@@ -121,10 +122,10 @@ def calibrate(network: CallNetwork, examples: Examples, species: int, settings: 
     told = detections[detections["bat"].notna()]
     if told["bat"].nunique() < 2:
         return warm
-    score, snr, right = (told[name].to_numpy(float) for name in ("score", "snr", "bat"))
-    weighted = _fit_loudness(score, snr, right, warm)
+    score, rise, right = (told[name].to_numpy(float) for name in ("score", "rise", "bat"))
+    weighted = _fit_loudness(score, rise, right, warm)
     rising = IsotonicRegression(y_min=0.001, y_max=0.999, out_of_bounds="clip")
-    rising.fit(weighted.heard(score, snr), right)
+    rising.fit(weighted.heard(score, rise), right)
     # points between which straight lines are drawn; they always rise a little, so that scores keep their order
     points = np.unique(np.concatenate([np.linspace(0, 1, 51), np.linspace(0, 0.1, 21)]))
     values = np.maximum.accumulate(rising.predict(points)) + 1e-6 * np.arange(len(points))
@@ -135,10 +136,10 @@ def calibrate(network: CallNetwork, examples: Examples, species: int, settings: 
     return _fit_sequence(detections, calls, species, alone)
 
 
-def _fit_loudness(score: np.ndarray, snr: np.ndarray, right: np.ndarray, warm: Calibration) -> Calibration:
-    """Add to a calibration what the signal-to-noise ratio (dB) says, from detections and whether they are calls, shape (n,)."""
+def _fit_loudness(score: np.ndarray, rise: np.ndarray, right: np.ndarray, warm: Calibration) -> Calibration:
+    """Add to a calibration what it says by how much detections stand out (dB), from whether they are calls, shape (n,)."""
     odds = logit(score.clip(1e-9, 1 - 1e-9))
-    columns = np.stack([odds, *about_knee(snr), np.ones(len(odds))], axis=1)
+    columns = np.stack([odds, *about_knee(rise), np.ones(len(odds))], axis=1)
 
     def surprise(numbers: np.ndarray) -> float:
         z = columns @ numbers

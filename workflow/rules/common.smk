@@ -13,7 +13,7 @@ STAGE_VERSIONS = {
     "index": 2,
     "segment": 3,
     "scalogram": 2,
-    "detect": 4,
+    "detect": 5,
     "ledger": 1,
     "health": 1,
     "activity": 4,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from batpam.models.calibration import KNEE_DB, LOUD_DB, Calibration
+from batpam.models.calibration import KNEE_DB, LOUD_DB, Calibration, standing_out
 from batpam.models.decode import decode, weigh
 from batpam.models.network import CallNetwork, Prediction, extents, moving_mean, ready_to_predict
 from batpam.models.settings import CALL_TYPES, GRID_HOPS, TIME_STRIDE, NetworkSettings
@@ -107,6 +107,16 @@ def test_a_call_that_rises_further_is_as_likely_or_more():
     assert probability[0] == probability[1] < probability[2] < probability[4] < probability[5] == probability[6]
     odds = 0.9 * np.log(0.6 / 0.4) - 2.0 + 0.1 * KNEE_DB + 0.05 * (20 - KNEE_DB)
     assert probability[4] == pytest.approx(1 / (1 + np.exp(-odds)))
+
+
+def test_long_calls_stand_out_more_than_their_ratio_says():
+    length = np.array([1e-3, 5e-3, 20e-3, 50e-3])
+    rise = standing_out(np.full(4, 10.0), length)
+    # the mean of n times as many values of noise spreads by the root of n less
+    noise = np.random.default_rng(0).exponential(size=(4000, 40))
+    spread = [10 * np.log10(noise[:, :n].mean(axis=1).std()) for n in (4, 16)]
+    assert rise[2] - rise[1] == pytest.approx(spread[0] - spread[1], abs=0.2)
+    np.testing.assert_allclose(rise, [10, 10, 10 + 5 * np.log10(4), 15])
 
 
 def test_a_calibration_does_not_change_which_call_is_the_best():
