@@ -515,7 +515,10 @@ def train(output: ModelOutput, config: TrainingConfig = Path("config/training.ya
 
 @app.command(epilog=_example("batpam finetune --config config/mine.yaml --output models/mine.safetensors --workers 2"))
 def finetune(output: ModelOutput, config: TrainingConfig, workers: Workers = 1) -> None:
-    """Train the shipped model further on own labels; the table of taxa may name species that it does not know."""
+    """Train a model further on own labels: `start` of the settings, else the shipped one.
+
+    The table of taxa may name species that it does not know.
+    """
     _train(config, output, workers, start="shipped")
 
 
@@ -569,7 +572,7 @@ def evaluate(
     time_expansion: Annotated[
         float, typer.Option(min=1, help="Time expansion of recordings of which the annotations do not tell it.")
     ] = 1.0,
-    min_score: Annotated[float, typer.Option(min=0, max=1, help="Probability from which a detection counts.")] = 0.5,
+    min_score: Annotated[float, typer.Option(help="Probability from which a detection counts, 0.02 to 1.")] = 0.5,
     model: Model = None,
     species_list: SpeciesList = None,
     title: Annotated[str, typer.Option(help="Title of the page.")] = "Evaluation",
@@ -580,6 +583,7 @@ def evaluate(
     from batpam.models.files import shipped_model
     from batpam.training.evaluation.run import evaluate_model, headline
 
+    _hold_to_limits(detect={"device": device})
     summary = evaluate_model(
         path, model or shipped_model(), output,
         recordings=recordings, format=format, names=_label_names(name), time_expansion=time_expansion,

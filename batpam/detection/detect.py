@@ -137,7 +137,7 @@ def pick_device(device: str) -> torch.device:
         CUDA was asked for and there is none.
     """
     if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("detect.device: cuda was asked for and none is there; use auto or cpu")
+        raise UserError("device: cuda was asked for and none is there; use auto or cpu")
     return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
 
 

@@ -16,6 +16,7 @@ from batpam.files import write_text, written_whole
 from batpam.models.calibration import Calibration
 from batpam.models.settings import NetworkSettings
 from batpam.scalograms.settings import ScalogramSettings
+from batpam.tables import NO_BAT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -192,13 +193,19 @@ def read_taxa(path: Path) -> list[Taxon]:
     Raises
     ------
     UserError
-        A column is missing, a code stands twice, or ``encounters`` is no number above 0.
+        A column is missing, a code or a species stands twice, a name is one of those of what is no bat, or ``encounters`` is no number above 0.
     """
     columns = ["code", "species", "english", "group", "family"]
     table = _read_sheet(path, columns)
-    twice = table["code"][table["code"].duplicated()]
-    if len(twice):
-        raise UserError(f"{path}: code {twice.iloc[0]!r} stands twice")
+    for column in ("code", "species"):
+        twice = table[column][table[column].duplicated()]
+        if len(twice):
+            raise UserError(f"{path}: {column} {twice.iloc[0]!r} stands twice")
+    taken = set(table[["species", "group", "family"]].to_numpy().ravel()) & set(NO_BAT)
+    if taken:
+        raise UserError(
+            f"{path}: {min(taken)!r} stands for what is no bat; give the species, group or family another name"
+        )
     encounters = [1.0] * len(table)
     if "encounters" in table:
         for number, value in enumerate(table["encounters"]):

@@ -6,10 +6,8 @@ SPEED_OF_SOUND = 343.0
 """m/s, at 20 °C."""
 
 
-def absorption(
-    frequency: np.ndarray | float, temperature: float = 15.0, humidity: float = 80.0, pressure: float = 101.325
-) -> np.ndarray:
-    """Atmospheric absorption after ISO 9613-1.
+def absorption(frequency: np.ndarray | float, temperature: float = 15.0, humidity: float = 80.0) -> np.ndarray:
+    """Atmospheric absorption after ISO 9613-1, at 101.325 kPa.
 
     The standard covers 50 Hz to 10 kHz; its extrapolation to 200 kHz agrees with the measurements of Griffin (1971).
 
@@ -21,8 +19,6 @@ def absorption(
         °C.
     humidity
         Relative humidity, %.
-    pressure
-        kPa.
 
     Returns
     -------
@@ -35,18 +31,16 @@ def absorption(
     np.float64(1.42)
     """
     f = np.asarray(frequency, float)
-    kelvin, reference, ratio = temperature + 273.15, 293.15, pressure / 101.325
+    kelvin, reference = temperature + 273.15, 293.15
     saturation = 10 ** (-6.8346 * (273.16 / kelvin) ** 1.261 + 4.6151)
-    h = humidity * saturation / ratio
-    oxygen = ratio * (24 + 4.04e4 * h * (0.02 + h) / (0.391 + h))
-    nitrogen = (
-        ratio * (kelvin / reference) ** -0.5 * (9 + 280 * h * np.exp(-4.170 * ((kelvin / reference) ** (-1 / 3) - 1)))
-    )
+    h = humidity * saturation
+    oxygen = 24 + 4.04e4 * h * (0.02 + h) / (0.391 + h)
+    nitrogen = (kelvin / reference) ** -0.5 * (9 + 280 * h * np.exp(-4.170 * ((kelvin / reference) ** (-1 / 3) - 1)))
     return (
         8.686
         * f**2
         * (
-            1.84e-11 / ratio * (kelvin / reference) ** 0.5
+            1.84e-11 * (kelvin / reference) ** 0.5
             + (kelvin / reference) ** -2.5
             * (
                 0.01275 * np.exp(-2239.1 / kelvin) / (oxygen + f**2 / oxygen)
@@ -80,7 +74,7 @@ def beam_loss(frequency: np.ndarray, angle: float) -> np.ndarray:
 
 
 def microphone_gain(frequency: np.ndarray, resonance: float = 24_000.0, roll_off: float = 70_000.0) -> np.ndarray:
-    """Response of a MEMS microphone, dB: a resonance and a second-order fall above ``roll_off`` (Hz)."""
+    """Response of a MEMS microphone, dB: a resonance and a first-order fall (6 dB an octave) above ``roll_off`` (Hz)."""
     f = np.asarray(frequency, float)
     return 4.0 * np.exp(-(np.log(f / resonance) ** 2) / 0.15) - 10 * np.log10(1 + (f / roll_off) ** 2)
 

@@ -157,7 +157,7 @@ def hear_call(
     samples
         Shape (n,), full scale 1; changed in place.
     echoes
-        0 (none) to 1: how much ground and vegetation give back.
+        0 (none) to 1: how likely each kind of echo is.
     wind
         See :func:`self_noise`; here it only takes part in the signal-to-noise ratio.
 
@@ -193,7 +193,7 @@ def hear_call(
     wave = amplitude * np.sin(phase)
     for multiple, level in call.harmonics:
         wave += received(multiple, level) * np.sin(multiple * phase)
-    begin = int((call.start + distance / 343.0) * rate)
+    begin = int((call.start + distance / SPEED_OF_SOUND) * rate)
     _add(samples, wave, begin)
     farther = transmission_loss(curve, distance + flight.detour, **weather) - transmission_loss(
         curve, distance, **weather

@@ -101,7 +101,7 @@ def simulate_example(
     power : ndarray of shape (hops, voices), float32
         dB re a full-scale sine.
     events : ndarray of :data:`EVENT`
-        Calls, insects and noise in it, however faint.
+        Calls, their echoes, insects, birds, rodents, clicks and electronics in it, however faint; rain and wind are none.
     """
     samples, rate, events = simulate_scene(scenes, duration, rng)
     hops, lead = round(duration / settings.hop), round(MARGIN / settings.hop)

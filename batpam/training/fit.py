@@ -28,7 +28,7 @@ from batpam.training.dataset import CallDataset
 from batpam.training.measure import calibrate, measure
 from batpam.training.own import start_model
 from batpam.training.settings import TrainingSettings
-from batpam.training.windows import Windows, digest, gather_windows
+from batpam.training.windows import Windows, digest, gather_windows, state_of
 
 NO_BAT_WEIGHT = 0.2
 """Weight of a pulse of an insect or of noise in the loss of the classes, re a call."""
@@ -102,7 +102,10 @@ def _fit(
     checks = DataLoader(CallDataset(windows.checked, len(taxa), scalogram), settings.batch)
     steps = settings.epochs * -(-len(loader) // settings.devices)
     module = CallModule(_network(taxa, settings), taxa, rate=settings.rate, steps=steps)
-    run = folder / f"run-{digest(settings.model_dump(), [asdict(t) for t in taxa], _state_of(settings))}"
+    run = (
+        folder
+        / f"run-{digest(settings.model_dump(), [asdict(t) for t in taxa], _state_of(settings, windows.recordings))}"
+    )
     best = ModelCheckpoint(run, filename="best", monitor="held_out_loss", enable_version_counter=False)
     trainer = lightning.Trainer(
         max_epochs=settings.epochs,
@@ -163,12 +166,10 @@ def _network(taxa: Sequence[Taxon], settings: TrainingSettings) -> CallNetwork:
     return network
 
 
-def _state_of(settings: TrainingSettings) -> list[Any]:
-    """What changes when own data or the model to start from do: names, sizes and times of the files."""
-    named = [own.annotations for own in settings.own] + [own.recordings for own in settings.own] + settings.noises
-    paths = [Path(name) for name in named if name] + ([start_model(settings)] if settings.start else [])
-    within = [p for path in paths for p in ([path] if path.is_file() else sorted(path.rglob("*"))) if p.is_file()]
-    return [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in within]
+def _state_of(settings: TrainingSettings, recordings: Sequence[Path]) -> list[Any]:
+    """What changes when own data or the model to start from do."""
+    named = [own.annotations for own in settings.own] + settings.noises
+    return state_of([*map(Path, named), *recordings, *([start_model(settings)] if settings.start else [])])
 
 
 class NextEpoch(Callback):

@@ -36,7 +36,8 @@ def match_examples(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Detections and calls of examples, and which belongs to which.
 
-    A detection belongs to a call that it overlaps in time and frequency; of several, to that whose centre is nearest.
+    A detection belongs to a call that it overlaps in time and frequency; of several, to that whose centre is nearest, and
+    to a faint one only where there is no other.
 
     Returns
     -------

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from batpam.detection.files import AudioFile, detect_files
-from batpam.errors import UserError
+from batpam.errors import UserError, printable
 from batpam.models.files import Taxon, shipped_model
 from batpam.models.settings import CALL_TYPES, ECHO
 from batpam.models.taxonomy import nodes
@@ -19,9 +19,9 @@ from batpam.recordings.audio import AudioError, open_recording, probe
 from batpam.scalograms.settings import ScalogramSettings
 from batpam.scalograms.shards import to_bytes
 from batpam.scalograms.transform import read_power
-from batpam.training.annotations.read import Annotations, in_real_time, read_annotations
+from batpam.training.annotations.read import Annotations, exhaustive_as_far, in_real_time, read_annotations
 from batpam.training.annotations.show import write_plain
-from batpam.training.dataset import Examples
+from batpam.training.dataset import Examples, centres
 from batpam.training.examples import EVENT
 from batpam.training.settings import OwnData, TrainingSettings
 
@@ -120,16 +120,33 @@ def read_own(entries: Sequence[OwnData], taxa: Sequence[Taxon]) -> list[Annotati
             )
         recordings = annotations.recordings
         for name in recordings.loc[~recordings["exists"], "recording"]:
-            print(f"{own.annotations}: recording {name} is not there; left out", file=sys.stderr)
+            print(f"{own.annotations}: recording {printable(name)} is not there; left out", file=sys.stderr)
         for name in recordings.loc[recordings["exists"], "recording"]:
             if name in seen:  # it might be learnt by the labels of one and held out by those of the other
                 raise UserError(
-                    f"own: {name} has labels in {seen[name]} and in {own.annotations}; "
+                    f"own: {printable(name)} has labels in {seen[name]} and in {own.annotations}; "
                     "put the labels of a recording into one entry"
                 )
             seen[name] = own.annotations
-        read.append(in_real_time(annotations, own.time_expansion))
+        read.append(_known_whole(in_real_time(annotations, own.time_expansion)))
     return read
+
+
+def _known_whole(annotations: Annotations) -> Annotations:
+    """Annotations that are of every call only of recordings that are as long as they say."""
+    there = annotations.recordings[annotations.recordings["exists"] & annotations.recordings["exhaustive"]]
+    lasted = annotations.recordings["recording"].map({
+        row.recording: _length(Path(row.recording), float(row.time_expansion)) for row in there.itertuples()
+    })  # fmt: skip
+    return exhaustive_as_far(annotations, lasted)
+
+
+def _length(path: Path, time_expansion: float) -> float:
+    try:
+        info = probe(path)
+    except AudioError:
+        return np.nan  # said where it is read
+    return info.readable / (info.rate * time_expansion)
 
 
 def own_examples(
@@ -180,7 +197,7 @@ def own_examples(
             try:
                 parts[part].append(_examples_of(row, own_events, taxa, scalogram, settings.window))
             except AudioError as error:
-                print(f"{row.recording}: {error}; left out", file=sys.stderr)
+                print(f"{printable(row.recording)}: {error}; left out", file=sys.stderr)
             progress.at(number)
     made = join(parts[0]), join(parts[1]), join(parts[2])
     if not len(made[0]):
@@ -219,10 +236,7 @@ def _with_found_calls(
     events = annotations.events
     whole = events[(events["extent"] == "file") & events["taxon"].isin(list(nodes(taxa)))]
     events = events[events["extent"] != "file"]
-    one = whole.groupby("recording").agg(
-        nunique=("taxon", "nunique"), taxon=("taxon", "first"), call_type=("call_type", "first"),
-        start_s=("start_s", lambda s: s.min(skipna=False)), end_s=("end_s", lambda s: s.max(skipna=False)),
-    )  # fmt: skip
+    one = whole.groupby("recording").agg(nunique=("taxon", "nunique"))
     about = annotations.recordings.set_index("recording")
     one = one[about.loc[one.index, "exists"].to_numpy(bool)]
     several, timed = one["nunique"] > 1, one.index.isin(events["recording"])
@@ -239,16 +253,23 @@ def _with_found_calls(
     _say_left_out(one.index.difference(calls.get("recording", [])), "labels of whole files in which no call was found")
     if not len(calls):
         return events
-    of = one.loc[calls["recording"]].reset_index(drop=True)
-    inside = ~(calls["end_s"] < of["start_s"]) & ~(calls["start_s"] > of["end_s"])  # a stretch not told is all of it
-    kind = of["call_type"].where(calls["call_type"] != ECHO, ECHO)
-    found = calls.assign(taxon=of["taxon"], call_type=kind, extent="event")[inside]
+    calls = calls.rename(columns={"call_type": "found_type"}).reset_index(names="call")
+    labels = whole[["recording", "taxon", "call_type", "start_s", "end_s"]]
+    found = calls.merge(labels, on="recording", suffixes=("", "_told"))
+    # a stretch not told is all of it
+    inside = ~(found["end_s"] < found["start_s_told"]) & ~(found["start_s"] > found["end_s_told"])
+    found = found[inside].drop_duplicates("call")
+    kind = found["call_type"].where(found["found_type"] != ECHO, ECHO)
+    found = found.assign(call_type=kind, extent="event")
     return pd.concat([events, found[[c for c in events.columns if c in found]]], ignore_index=True)
 
 
 def _say_left_out(recordings: Sequence[str], what: str) -> None:
     if len(recordings):
-        print(f"own: {what}: {len(recordings)}, {recordings[0]} for example; left out of training", file=sys.stderr)
+        print(
+            f"own: {what}: {len(recordings)}, {printable(recordings[0])} for example; left out of training",
+            file=sys.stderr,
+        )
 
 
 def _examples_of(
@@ -260,11 +281,14 @@ def _examples_of(
     info = probe(file.path)
     lasts = info.readable / (info.rate * file.time_expansion)
     count = int(lasts // window) + 1
-    middle = (events["start_s"] + events["end_s"].fillna(events["start_s"])) / 2
-    beyond = int(((middle < 0) | (middle > lasts)).sum())
+    centre = centres(events.assign(end=events["end_s"].fillna(events["start_s"])).rename(columns={"start_s": "start"}))
+    beyond = int((centre > lasts).sum())
     if beyond:
-        print(f"own: {file.path}: {beyond} labels lie beyond its {lasts:.2f} s; left out of training", file=sys.stderr)
-    places = range(count) if exhaustive else sorted(set((middle // window).astype(int)) & set(range(count)))
+        print(
+            f"own: {printable(file.path)}: {beyond} labels lie beyond its {lasts:.2f} s; left out of training",
+            file=sys.stderr,
+        )
+    places = range(count) if exhaustive else sorted(set((centre // window).astype(int)) & set(range(count)))
     power = list(_windows(file, places, scalogram, window))
     found = [
         _events(events, place * window, power_here, taxa, scalogram)
@@ -313,4 +337,7 @@ def _events(
             places.get(event.taxon, 0), call_type, start, end, seen.min(initial=frequencies[peak]),
             seen.max(initial=frequencies[peak]), frequencies[peak], CERTAIN_SNR if known else UNCERTAIN_SNR,
         )  # fmt: skip
+    # what runs on from a call of another window is not without a label
+    centre = centres(found)
+    found["snr"][(centre < 0) | (centre >= duration)] = UNCERTAIN_SNR
     return found

@@ -42,7 +42,7 @@ class TrainingSettings(Section):
     own: list[OwnData] = Field(default_factory=list, description="Labelled recordings to train on as well.")
     width: int = Field(8, ge=2, le=64, description="Size of the network: channels are multiples of it.")
     context_width: int = Field(96, ge=8, le=512, description="Channels of the context over time.")
-    epochs: int = Field(12, ge=1, description="Times that as many windows as there are are seen.")
+    epochs: int = Field(12, ge=1, description="Times that the windows are learnt, at most.")
     batch: int = Field(16, ge=1, description="Windows per step.")
     rate: float = Field(3e-3, gt=0, le=0.1, description="Highest learning rate of the one-cycle schedule.")
     patience: int = Field(4, ge=1, description="Epochs without a better loss on held-out windows after which it ends.")

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ class Windows:
     weights: list[float]
     checked: Examples
     tested: Examples
+    recordings: list[Path]
 
 
 def gather_windows(
@@ -81,7 +82,8 @@ def gather_windows(
     never = [taxon.code for number, taxon in enumerate(taxa) if number not in learnt]
     if unknown and never:
         raise UserError(f"taxa: neither the simulator nor the own data have calls of {never[0]!r}; leave it out")
-    return Windows(train, weights, join(checked), join(tested))
+    recordings = [Path(name) for read in labelled for name in read.recordings.query("exists")["recording"]]
+    return Windows(train, weights, join(checked), join(tested), recordings)
 
 
 def _simulate(
@@ -95,7 +97,8 @@ def _simulate(
 ) -> tuple[Examples, Examples]:
     """Windows to fit on and to hold out, each over its own noises."""
     held_out = max(settings.windows // 10, 2)
-    into = folder / f"windows-{digest(str(scenes), asdict(scalogram), settings.window, settings.seed)}"
+    of = [str(scenes), asdict(scalogram), settings.window, settings.seed]
+    into = folder / f"windows-{digest(*of, *([state_of(scenes.noises)] if scenes.noises else []))}"
     if int(os.environ.get("LOCAL_RANK", 0)) > 0:  # the first of several GPUs' processes has made them
         workers = 1
     with Progress("simulating", settings.windows + held_out, "windows") as progress:
@@ -110,6 +113,12 @@ def _simulate(
             )
         ]  # fmt: skip
     return made[0], made[1]
+
+
+def state_of(paths: Iterable[Path]) -> list[Any]:
+    """What changes when files, or those in folders at any depth, do: their names, sizes and times."""
+    within = [p for path in paths for p in ([path] if path.is_file() else sorted(path.rglob("*"))) if p.is_file()]
+    return [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in within]
 
 
 def digest(*of: Any) -> str:

@@ -209,17 +209,18 @@ def _flat(value: object, where: str, depth: int = 0) -> Iterator[float]:
 
 def _finished(data: Mapping[str, Any], file: str) -> dict[Any, list[tuple[float, float]]]:
     """Stretches of each recording that were annotated to the end."""
-    clips = _objects(data, "clips", "uuid", file)
+    clips, recordings = _objects(data, "clips", "uuid", file), _objects(data, "recordings", "uuid", file)
     stretches: dict[Any, list[tuple[float, float]]] = {}
     for task in _items(data, "tasks", file):
         where = f"{file}: task {shown(str(task.get('uuid')))}"
         badges = task.get("status_badges") or []
         if not isinstance(badges, list):
             raise UserError(f"{where}: 'status_badges' is no list; export it again")
-        states = {badge.get("state") for badge in badges if isinstance(badge, dict)}
+        states = {str(badge.get("state")) for badge in badges if isinstance(badge, dict)}
         if states & {"completed", "verified"} and "rejected" not in states:
             clip = _referred(clips, task.get("clip"), "clip", where)
-            stretches.setdefault(clip.get("recording"), []).append(_span(clip, where))
+            recording = _referred(recordings, clip.get("recording"), "recording", where)
+            stretches.setdefault(recording["uuid"], []).append(_span(clip, where))
     return stretches
 
 

@@ -56,7 +56,7 @@ def read_batdetect2(path: Path, finder: Finder) -> tuple[list[Event], list[Recor
                 exists,
                 where,
                 duration_s=duration_s if duration_s > 0 else nan,  # the tool begins with -1
-                time_expansion=1.0 if isnan(expansion) else expansion,
+                time_expansion=expansion,
                 exhaustive=item.get("annotated") is True and item.get("issues") is not True,
             )
         )

@@ -137,17 +137,6 @@ def nearest_label(label: str, taxa: Sequence[Taxon]) -> str:
     return known.spellings[close[0]] if close else ""
 
 
-def common_node(nodes: Iterable[str], taxa: Sequence[Taxon]) -> str:
-    """Lowest node that all of several belong to; "" where there is none.
-
-    Examples
-    --------
-    >>> common_node(["insect", "Chiroptera"], [])
-    ''
-    """
-    return _common(nodes, _known(tuple(taxa)))
-
-
 def _own(label: str, names: Mapping[str, str] | None) -> str | None:
     """What the user's own names say; None where nothing."""
     if not names:

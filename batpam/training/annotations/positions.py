@@ -20,7 +20,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Sequence
-from math import prod
+from math import isnan, nan, prod
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -117,17 +117,31 @@ def _read_split(file: zipfile.ZipFile, split: str, path: Path, finder: Finder) -
         where = f"{printable(path)}: {split} file {number} ({shown(_text(name))})"
         found, exists = finder.find(_text(name), path, where)
         length = _flat(duration)
-        if len(length) != 1 or not isinstance(length[0], (int, float)) or not length[0] >= 0:
-            raise UserError(f"{where}: duration {shown(str(duration))} is none; correct it")
-        recordings.append(Recording(found, exists, where, duration_s=float(length[0]), split=split, clock="header"))
+        duration_s = _number(length[0]) if len(length) == 1 else nan
+        if isnan(duration_s):
+            raise UserError(f"{where}: duration {_said(duration)} is none; correct it")
+        recordings.append(Recording(found, exists, where, duration_s=duration_s, split=split, clock="header"))
         starts, names = _flat(positions), _flat(labels)
         if len(starts) != len(names):
             raise UserError(f"{where}: {len(starts)} positions and {len(names)} classes; each position has one class")
         for start, label in zip(starts, names, strict=True):
-            if not isinstance(start, (int, float)) or start != start:
-                raise UserError(f"{where}: position {shown(str(start))} is no number; correct it")
-            events.append(make_event(found, _text(label), where, start_s=float(start), split=split))
+            start_s = _number(start)
+            if isnan(start_s):
+                raise UserError(f"{where}: position {_said(start)} is no number; correct it")
+            events.append(make_event(found, _text(label), where, start_s=start_s, split=split))
     return events, recordings
+
+
+def _number(value: object) -> float:
+    """A value as a number; NaN where it is none, or larger than any."""
+    try:
+        return float(value) if isinstance(value, (int, float)) else nan
+    except OverflowError:
+        return nan
+
+
+def _said(value: object) -> str:
+    return "of too many digits" if isinstance(value, int) else shown(str(value))
 
 
 def _text(value: object) -> str:

@@ -1,5 +1,6 @@
 """Reading annotations of others, whatever program wrote them."""
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isnan
@@ -59,6 +60,9 @@ _FILES = {
 }
 """Files of a format that lie in a folder."""
 
+LONGER_S = 0.1
+"""By so much a recording may be longer than its annotations say, s."""
+
 MAX_GUESSES = 200
 """Labels for which the nearest known one is looked for."""
 
@@ -86,7 +90,7 @@ class Annotations:
         ``extent`` ("event"; "position": start known, end not; "file": somewhere in the recording, or between start and
         end where they are told), ``split`` ("", "train", "test"), ``where`` (file and line, or item).
     recordings
-        One row per annotated recording: ``recording``, ``duration_s`` (s, NaN where not told), ``time_expansion`` (1 where not
+        One row per annotated recording: ``recording``, ``duration_s`` (s, NaN where not told), ``time_expansion`` (NaN where not
         told), ``channel`` (from 0), ``exhaustive`` (every event of it is annotated), ``split``, ``exists``, ``clock`` ("real": times,
         duration and frequencies are real; "header": as the file plays at the rate of its header, so that with a time
         expansion times are longer and frequencies lower).
@@ -100,7 +104,7 @@ class Annotations:
 
 
 def in_real_time(annotations: Annotations, time_expansion: float = 1.0) -> Annotations:
-    """Annotations with the time expansion of their recordings undone.
+    """Annotations with the time expansion of their recordings undone, and told of each of them.
 
     Parameters
     ----------
@@ -108,7 +112,7 @@ def in_real_time(annotations: Annotations, time_expansion: float = 1.0) -> Annot
         Of the recordings of which the annotations do not tell it.
     """
     recordings = annotations.recordings
-    expanded = recordings["time_expansion"].where(recordings["time_expansion"] != 1, time_expansion)
+    expanded = recordings["time_expansion"].fillna(time_expansion)
     slowed = expanded.where(recordings["clock"] == "header", 1.0)
     factor = annotations.events["recording"].map(dict(zip(recordings["recording"], slowed, strict=True))).fillna(1.0)
     events = annotations.events.assign(
@@ -117,6 +121,27 @@ def in_real_time(annotations: Annotations, time_expansion: float = 1.0) -> Annot
     )
     recordings = recordings.assign(time_expansion=expanded, duration_s=recordings["duration_s"] / slowed, clock="real")
     return replace(annotations, events=events, recordings=recordings)
+
+
+def exhaustive_as_far(annotations: Annotations, lasted: pd.Series) -> Annotations:
+    """Annotations that take no recording for exhaustively annotated that is longer than they say; those are named.
+
+    Parameters
+    ----------
+    annotations
+        In real time.
+    lasted
+        How long each of the recordings is, s; missing where nobody knows.
+    """
+    recordings = annotations.recordings
+    longer = recordings["exhaustive"] & (lasted > recordings["duration_s"] + LONGER_S)
+    for row in recordings.assign(lasted=lasted)[longer].itertuples():
+        print(
+            f"{printable(row.recording)}: is {row.lasted:.2f} s long, {row.duration_s:.2f} s by its annotations; "
+            "what else it holds is taken for not annotated",
+            file=sys.stderr,
+        )
+    return replace(annotations, recordings=recordings.assign(exhaustive=recordings["exhaustive"] & ~longer))
 
 
 def read_annotations(
@@ -310,7 +335,7 @@ def _recording_row(recording: Recording) -> tuple[object, ...]:
     return (
         recording.recording,
         recording.duration_s,
-        1.0 if isnan(recording.time_expansion) else recording.time_expansion,
+        recording.time_expansion,
         recording.channel or 0,
         bool(recording.exhaustive),
         recording.split,

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from math import inf, isnan, nan
 
-from batpam.errors import UserError
+from batpam.errors import UserError, printable
+from batpam.recordings.formats.fields import EXPANSIONS
 
 EXTENTS = ("event", "position", "file")
 """How far a label reaches: a sound with start and end, a sound of which only the start is known, anywhere in it."""
@@ -12,6 +13,8 @@ CALL_TYPES = ("echolocation", "buzz", "social", "echo")
 SPLITS = ("train", "test")
 CLOCKS = ("real", "header")
 """Time as it passed in the field, or as the file plays at the rate of its header; one where nothing is expanded."""
+
+MAX_CHANNELS = 256
 
 MAX_SHOWN = 60
 """Characters of a value that a message shows."""
@@ -80,6 +83,11 @@ class Recording:
         One of :data:`SPLITS`, or "".
     clock
         One of :data:`CLOCKS`.
+
+    Raises
+    ------
+    UserError
+        A value that no recording can have; names the place.
     """
 
     recording: str
@@ -91,6 +99,15 @@ class Recording:
     exhaustive: bool | None = None
     split: str = ""
     clock: str = "real"
+
+    def __post_init__(self) -> None:
+        said = f"{self.where}: {{}} of {printable(self.recording)} cannot be; correct it"
+        if not (isnan(self.duration_s) or 0 <= self.duration_s < inf):
+            raise UserError(said.format(f"a duration of {self.duration_s:g} s"))
+        if not (isnan(self.time_expansion) or EXPANSIONS[0] <= self.time_expansion <= EXPANSIONS[1]):
+            raise UserError(said.format(f"a time expansion of {self.time_expansion:g}"))
+        if not 0 <= (self.channel or 0) < MAX_CHANNELS:
+            raise UserError(said.format("the channel"))
 
 
 def make_event(

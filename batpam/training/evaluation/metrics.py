@@ -341,16 +341,15 @@ def calibration(weights: np.ndarray, recording: np.ndarray, score: np.ndarray, r
 
 
 def presence(
-    weights: np.ndarray, recording: np.ndarray, score: np.ndarray, there: np.ndarray, floor: float = FLOOR
+    weights: np.ndarray, recording: np.ndarray, score: np.ndarray, there: np.ndarray
 ) -> dict[str, dict[str, float]]:
     """Whether the best score of a file tells that a taxon is in it: area under the ROC and average precision.
 
     Parameters
     ----------
     recording, score, there
-        Of each file: its number, the best score of the taxon in it, and whether the taxon is there.
-    floor
-        Scores below are one: nothing was claimed.
+        Of each file: its number, the best score of the taxon in it, and whether the taxon is there. Scores below
+        :data:`FLOOR` are one: nothing was claimed.
 
     Notes
     -----
@@ -358,7 +357,7 @@ def presence(
     """
     from sklearn.metrics import average_precision_score, roc_auc_score
 
-    score = np.where(score < floor, 0.0, score)
+    score = np.where(score < FLOOR, 0.0, score)
     distinct = np.unique(score)
     levels = distinct if len(distinct) <= MOST_SCORES else np.unique(np.quantile(score, np.linspace(0, 1, MOST_SCORES)))
     step = np.searchsorted(levels, score, "right") - 1

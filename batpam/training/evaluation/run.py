@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from batpam.detection.files import AudioFile, detect_files
-from batpam.errors import UserError
+from batpam.errors import UserError, printable
 from batpam.models.files import read_card
-from batpam.training.annotations.read import in_real_time, read_annotations
+from batpam.training.annotations.read import exhaustive_as_far, in_real_time, read_annotations
 from batpam.training.evaluation.evaluate import evaluate
-
-MIN_SCORE = 0.02
-"""Detections below this probability take no part."""
+from batpam.training.evaluation.metrics import FLOOR
 
 
 def evaluate_model(
@@ -53,6 +51,10 @@ def evaluate_model(
     UserError
         The annotations cannot be read, or none of their recordings is there.
     """
+    if not FLOOR <= min_score <= 1:
+        raise UserError(
+            f"--min-score {min_score:g}: give a probability from {FLOOR} to 1; no detection below is looked at"
+        )
     card = read_card(model)
     told = read_annotations(annotations, card.taxa, recordings=recordings, format=format, names=names)
     truth = in_real_time(told, time_expansion)
@@ -65,12 +67,11 @@ def evaluate_model(
     if missing:
         print(f"{annotations}: {missing} of {len(truth.recordings)} recordings are not there", file=sys.stderr)
     files = [AudioFile(Path(r.recording), float(r.time_expansion), int(r.channel) + 1) for r in there.itertuples()]
-    calls, read = detect_files(
-        files, model, min_score=MIN_SCORE, species_list=species_list, device=device, workers=workers
-    )
+    calls, read = detect_files(files, model, min_score=FLOOR, species_list=species_list, device=device, workers=workers)
     for row in read[read["error"] != ""].itertuples():
-        print(f"{row.recording}: {row.error}; it takes no part", file=sys.stderr)
+        print(f"{printable(row.recording)}: {row.error}; it takes no part", file=sys.stderr)
     lasted = truth.recordings["recording"].map(read.set_index("recording")["duration_s"])
+    truth = exhaustive_as_far(truth, lasted)
     truth = replace(truth, recordings=truth.recordings.assign(duration_s=truth.recordings["duration_s"].fillna(lasted)))
     return evaluate(truth, calls, card.taxa, output, title=title, min_score=min_score)
 

@@ -13,7 +13,7 @@ import torch
 from batpam.errors import UserError
 from batpam.models.calibration import Calibration
 from batpam.models.decode import decode
-from batpam.models.files import ModelCard, Taxon, load_model, write_model
+from batpam.models.files import ModelCard, Taxon, load_model, read_taxa, write_model
 from batpam.models.network import CallNetwork, Prediction
 from batpam.models.sequence import name_in_sequence
 from batpam.models.settings import CALL_TYPES, ECHO, TIME_STRIDE, NetworkSettings
@@ -21,6 +21,7 @@ from batpam.models.taxonomy import membership, nodes
 from batpam.scalograms.settings import ScalogramSettings
 from batpam.scalograms.shards import from_bytes
 from batpam.simulate.soundscapes import FOLDED_SNR, Heard, Recorder, self_noise
+from batpam.training import windows
 from batpam.training.dataset import (
     CENTRE_LAG,
     FAINT_SNR,
@@ -28,13 +29,14 @@ from batpam.training.dataset import (
     CallDataset,
     Examples,
     centres,
+    rises,
     simulate_examples,
     to_row,
 )
 from batpam.training.examples import EVENT, MARGIN, SPARE, Scenes, _cut, _drowned, simulate_example, simulate_scene
 from batpam.training.fit import _network, call_losses, train
 from batpam.training.measure import _fit_loudness, _fit_sequence, calibrate, measure
-from batpam.training.own import hard_negatives, own_examples, read_own, split
+from batpam.training.own import _with_found_calls, hard_negatives, own_examples, read_own, split
 from batpam.training.settings import TrainingSettings, read_training_settings
 
 TRANSFORM = ScalogramSettings(voices=48)
@@ -395,7 +397,7 @@ def test_calibration_makes_probabilities_of_scores(examples):
     metrics = measure(Oracle(examples), examples, TAXA, TRANSFORM, calibration)
     assert 0.3 < metrics["species_right"] < 0.9 and metrics["recall"] > 0.5
     events = np.concatenate(examples.events)
-    events = events[(events["node"] < len(CODES)) & (events["snr"] >= FAINT_SNR)]
+    events = events[(events["node"] < len(CODES)) & (rises(events) >= FAINT_SNR)]
     events = events[(centres(events) > 0) & (centres(events) < WINDOW)]
     called = events["call_type"] != CALL_TYPES.index(ECHO)
     assert metrics["calls"] == called.sum() < len(events)
@@ -502,6 +504,70 @@ def test_own_recordings_with_labels_are_trained_on(tmp_path):
     assert (events["snr"] > FAINT_SNR).any() and (events["snr"] < FAINT_SNR).any()  # labels that fit nothing
     with pytest.raises(UserError, match=r"r0\.wav has labels in .* and in .*; put the labels of a recording into one"):
         read_own(settings.own * 2, TAXA)
+
+
+@pytest.mark.parametrize("exhaustive", ["yes", "no"])
+def test_a_label_is_learnt_where_its_call_is_found_and_what_runs_on_is_not_without_one(tmp_path, exhaustive):
+    soundfile.write(tmp_path / "r.wav", np.zeros(200_000), 256_000)
+    # found 4 ms behind its start, in the first window; its middle lies in the second
+    (tmp_path / "labels.csv").write_text(f"file,start_s,end_s,label,exhaustive\nr.wav,0.394,0.42,Ppip,{exhaustive}\n")
+    settings = small(own=[{"annotations": str(tmp_path / "labels.csv")}])
+    (labels,) = read_own(settings.own, TAXA)
+    mine, *_ = own_examples(labels, "labels.csv", TAXA, TRANSFORM, settings, tmp_path / "held-out.csv")
+    data = CallDataset(mine, len(CODES), TRANSFORM)
+    assert data[0]["heat"].max() == 1
+    assert len(mine) == (2 if exhaustive == "yes" else 1)
+    if exhaustive == "yes":
+        beside = data[1]
+        assert beside["heat"].max() == 0 and (beside["weight"][:, :9].min(dim=1).values == 0).any()
+        assert beside["weight"][:, 12:].min() == 1
+
+
+def test_calls_that_are_found_in_parts_of_a_recording_get_the_label_of_their_part(tmp_path):
+    noise = self_noise(256_000, Recorder(sample_rate=256_000), np.random.default_rng(0))
+    soundfile.write(tmp_path / "r.wav", noise, 256_000)
+    (tmp_path / "labels.csv").write_text(
+        "file,start_s,end_s,label,call_type,extent\nr.wav,0.05,0.2,Ppip,echolocation,file\nr.wav,0.8,0.9,Ppip,social,file\n"
+    )
+    settings = small(
+        own=[{"annotations": str(tmp_path / "labels.csv")}], start=str(a_network_that_finds(tmp_path, 9.0))
+    )
+    (labels,) = read_own(settings.own, TAXA)
+    found = _with_found_calls(labels, TAXA, settings, 1)
+    early = found["end_s"].between(0.05, 0.3) & (found["start_s"] <= 0.2)
+    late = (found["end_s"] >= 0.8) & (found["start_s"] <= 0.9)
+    assert early.any() and late.any() and (early | late).all()
+    assert set(found["call_type"][early]) - {ECHO} <= {"echolocation"}
+    assert set(found["call_type"][late]) - {ECHO} <= {"social"}
+
+
+def test_windows_are_made_anew_over_other_noise_of_the_same_name(tmp_path, monkeypatch):
+    into = []
+    monkeypatch.setattr(
+        windows, "simulate_examples", lambda *_, folder, **__: into.append(folder) or Examples([], [], [])
+    )
+    monkeypatch.setattr(windows, "hard_negatives", lambda *_: Examples([], [], []))
+    for seconds in (1, 1, 2):
+        if not into or seconds == 2:
+            soundfile.write(tmp_path / "rain.wav", np.zeros(seconds * 256_000), 256_000)
+        windows.gather_windows(TAXA, TRANSFORM, small(noises=[str(tmp_path)]), tmp_path, workers=1)
+    first, again, other = into[::2]
+    assert first == again != other
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("Ppyg\tPpip\tbat\tPipistrellus\tVespertilionidae", "species 'Ppip' stands twice"),
+        ("Xxx\tnoise\tbat\tPipistrellus\tVespertilionidae", "'noise' stands for what is no bat"),
+    ],
+)
+def test_taxa_that_cannot_be_told_apart_are_named(tmp_path, row, message):
+    (tmp_path / "t.tsv").write_text(
+        f"code\tspecies\tenglish\tgroup\tfamily\nPpip\tPpip\tbat\tPipistrellus\tVespertilionidae\n{row}\n"
+    )
+    with pytest.raises(UserError, match=message):
+        read_taxa(tmp_path / "t.tsv")
 
 
 def test_labels_beyond_a_recording_and_of_several_taxa_are_counted(tmp_path, capsys):

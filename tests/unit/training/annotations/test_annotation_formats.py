@@ -287,6 +287,11 @@ class TestBatDetect2:
         assert found.recordings["time_expansion"].tolist() == [10, 1]
         assert len(found.events) == 3
 
+    @pytest.mark.parametrize("expansion", [0, -10, 1e-9, 1e9])
+    def test_a_time_expansion_that_cannot_be(self, read: Read, expansion: float) -> None:
+        with pytest.raises(UserError, match=r"a time expansion of .* of .*a\.wav cannot be"):
+            read("a.json", {**BATDETECT2, "time_exp": expansion})
+
     def test_folder(self, tmp_path: Path) -> None:
         for name in ("a", "b"):
             (tmp_path / f"{name}.wav.json").write_text(json.dumps({**BATDETECT2, "id": f"{name}.wav"}))
@@ -333,6 +338,11 @@ class TestAoef:
             (2.0, 1, False, False, "real"),
         ]
 
+    def test_badges_of_any_form(self, read: Read) -> None:
+        content = json.loads(json.dumps(AOEF))
+        content["data"]["tasks"][0]["status_badges"] = [{"state": ["completed"]}, 3, {}]
+        assert read("p.json", content).recordings["exhaustive"].tolist() == [False, False]
+
     def test_rejected_tasks_are_not_complete(self, read: Read) -> None:
         content = json.loads(json.dumps(AOEF))
         content["data"]["tasks"][0]["status_badges"].append({"state": "rejected"})
@@ -358,6 +368,9 @@ class TestAoef:
             (["data", "tags", 0], {"key": "species"}, "of 'tags' one has no 'id'"),
             (["data", "clips", 0, "end_time"], -1, "clip from 0 to -1 s"),
             (["data", "recordings", 0, "path"], 7, "has no path"),
+            (["data", "recordings", 0, "time_expansion"], 0, "a time expansion of 0 of"),
+            (["data", "recordings", 0, "duration"], -1, "a duration of -1 s of"),
+            (["data", "clips", 0, "recording"], [], "there is no recording"),
         ],
     )
     def test_what_is_wrong_is_named(self, read: Read, path: list[Any], value: object, message: str) -> None:

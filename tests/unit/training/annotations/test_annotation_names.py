@@ -11,7 +11,6 @@ from batpam.errors import UserError
 from batpam.models.files import Taxon, read_taxa
 from batpam.training.annotations.names import (
     call_type_of,
-    common_node,
     nearest_label,
     resolve_label,
     split_label,
@@ -161,7 +160,6 @@ def test_group_of_several_families() -> None:
         Taxon("Bbbb", "Bus bruneus", "Brown bat", "Mixed", "Bidae"),
     ]
     assert resolve_label("Aaaa/Bbbb", taxa) == "Mixed"
-    assert common_node(["Mixed", "Aidae"], taxa) == "Chiroptera"
 
 
 def test_own_names_go_first() -> None:

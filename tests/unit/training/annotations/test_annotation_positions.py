@@ -251,7 +251,9 @@ def test_any_changed_byte_gives_a_message_or_positions(tmp_path: Path, place: in
         ({"train_pos": ragged(np.array([0.5, np.nan, 1]), np.array([]))}, "position 'nan' is no number"),
         ({"train_pos": ragged(["x", "y", "z"], [])}, "position 'x' is no number"),
         ({"train_durations": np.array([1.0])}, "fields of different lengths"),
-        ({"train_durations": np.array([-1.0, 1.0])}, "duration '-1.0' is none"),
+        ({"train_durations": np.array([-1.0, 1.0])}, r"'a'\): a duration of -1 s of .*a cannot be; correct it"),
+        ({"train_durations": ragged(10**400, 1)}, "duration of too many digits is none"),
+        ({"train_pos": ragged([10**400, 1, 1], [])}, "position of too many digits is no number"),
         ({"train_files": np.array(["", "b"])}, "the name of the recording is empty"),
     ],
 )

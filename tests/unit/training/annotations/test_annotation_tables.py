@@ -15,6 +15,8 @@ from batpam.training.annotations.read import (
     RECORDING_COLUMNS,
     UNKNOWN_COLUMNS,
     Annotations,
+    exhaustive_as_far,
+    in_real_time,
     read_annotations,
 )
 from batpam.training.annotations.show import summarise, write_plain
@@ -25,6 +27,39 @@ TAXA = read_taxa(Path(__file__).parents[4] / "config" / "taxa" / "europe.tsv")
 def read(folder: Path, text: str, **options: object) -> Annotations:
     (folder / "x.csv").write_text(text, encoding="utf-8")
     return read_annotations(folder / "x.csv", TAXA, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("time_expansion", "0", r"x\.csv:2: a time expansion of 0 of .*a\.wav cannot be; correct it"),
+        ("time_expansion", "-10", "a time expansion of -10 of"),
+        ("time_expansion", "0.000000001", "a time expansion of 1e-09 of"),
+        ("duration_s", "-5", "a duration of -5 s of"),
+        ("channel", "1e300", "the channel of"),
+    ],
+)
+def test_values_that_no_recording_has(tmp_path: Path, column: str, value: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        read(tmp_path, f"file,label,{column}\na.wav,Ppip,{value}\n")
+
+
+def test_a_time_expansion_that_is_told_counts_and_else_the_one_that_is_given(tmp_path: Path) -> None:
+    found = read(tmp_path, "file,label,start_s,time_expansion,clock\na.wav,Ppip,3,1,header\nb.wav,Ppip,3,,header\n")
+    real = in_real_time(found, 10.0)
+    assert real.recordings["time_expansion"].tolist() == [1, 10]
+    assert real.events["start_s"].tolist() == [3, 0.3]
+    assert in_real_time(found).recordings["time_expansion"].tolist() == [1, 1]
+
+
+def test_of_a_recording_that_is_longer_than_its_annotations_nobody_knows_the_rest(tmp_path: Path, capsys) -> None:
+    found = in_real_time(
+        read(tmp_path, "file,label,exhaustive,duration_s\na.wav,,yes,1\nb.wav,,yes,1\nc.wav,,yes,\nd.wav,,no,1\n")
+    )
+    known = exhaustive_as_far(found, pd.Series([1.05, 2.0, 2.0, 2.0]))
+    assert known.recordings["exhaustive"].tolist() == [True, False, True, False]
+    said = capsys.readouterr().err
+    assert "b.wav: is 2.00 s long, 1.00 s by its annotations" in said and said.count("\n") == 1
 
 
 def test_columns_and_types(tmp_path: Path) -> None:
@@ -76,7 +111,7 @@ def test_every_kind_of_line(tmp_path: Path) -> None:
     ]
     assert found.recordings.drop(columns="recording").fillna(-1).to_numpy().tolist() == [
         [5, 10, 1, True, "train", True, "real"],
-        [-1, 1, 0, False, "test", False, "real"],
+        [-1, -1, 0, False, "test", False, "real"],
     ]
 
 
