@@ -30,6 +30,9 @@ a call noise alone rises by some 6 dB, in one of ten by 8, and whoever labels re
 LOST_SNR = 8.0
 """Calls that stand out by less than this, dB, are to be left out."""
 
+CERTAIN_SNR = 99.0
+"""Of labelled calls, which somebody has seen, however loud they are, dB."""
+
 CENTRE_SPREAD = 0.15
 """How far beside its centre a call may be found, re its length and its band: where a call rises out of the noise is
 uncertain, and so is where a wide sweep is loudest."""
@@ -192,7 +195,9 @@ class CallDataset(Dataset):
                 # what it is drowned in is not known: some 6 dB less, but no call that may be heard is lost
                 rise, left = rises(extra), extra["snr"] + gain
                 less = np.maximum(left - 6, np.minimum(left, LOST_SNR - (rise - extra["snr"])))
-                extra["snr"] = np.where(extra["snr"] > FOLDED_SNR, less, FOLDED_SNR)
+                # how loud labelled calls are is not known, and so neither whether they can still be heard
+                known = (extra["snr"] > FOLDED_SNR) & (extra["snr"] < CERTAIN_SNR)
+                extra["snr"] = np.where(known, less, FOLDED_SNR)
                 events = np.concatenate([events, extra])
         voices = power.shape[1]
         tilt = np.interp(np.linspace(0, 3, voices), np.arange(4), rng.normal(0, 3, 4))

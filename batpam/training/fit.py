@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,15 @@ import pytorch_lightning as lightning
 import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, WeightedRandomSampler
 
 from batpam import __version__
 from batpam.errors import UserError
+from batpam.files import written_whole
 from batpam.models.files import ModelCard, Taxon, load_model, write_model
 from batpam.models.network import CallNetwork, Prediction, extents
 from batpam.models.settings import NetworkSettings
@@ -95,10 +99,12 @@ def _fit(
     """Fit a network, or go on with it, and return it as it was at its best."""
     data = CallDataset(windows.train, len(taxa), scalogram, augment_seed=settings.seed)
     order: dict[str, Any] = {"shuffle": True}
+    drawn = len(data)
     if len(set(windows.weights)) > 1:
+        drawn = settings.windows
         generator = torch.Generator().manual_seed(settings.seed)
         order = {"sampler": WeightedRandomSampler(windows.weights, settings.windows, generator=generator)}
-    loader = DataLoader(data, settings.batch, drop_last=len(data) > settings.batch, **order)
+    loader = DataLoader(data, settings.batch, drop_last=drawn >= settings.batch * settings.devices, **order)
     checks = DataLoader(CallDataset(windows.checked, len(taxa), scalogram), settings.batch)
     steps = settings.epochs * -(-len(loader) // settings.devices)
     module = CallModule(_network(taxa, settings), taxa, rate=settings.rate, steps=steps)
@@ -112,12 +118,15 @@ def _fit(
         precision="bf16-mixed" if has_bfloat16(settings.device) else "32-true",
         accelerator={"auto": "auto", "cpu": "cpu", "cuda": "gpu"}[settings.device],
         devices=settings.devices,
+        # the others read own recordings while the first waits
+        strategy=DDPStrategy(timeout=timedelta(days=1)) if settings.devices > 1 else "auto",
         logger=[CSVLogger(run, name="log", version=""), TensorBoardLogger(run, name="tensorboard", version="")],
         callbacks=[
             TQDMProgressBar(refresh_rate=50), NextEpoch(data), best,
             ModelCheckpoint(run, filename="last", enable_version_counter=False),
-            EarlyStopping("held_out_loss", patience=settings.patience),
+            StopsEarly("held_out_loss", patience=settings.patience),
         ],
+        plugins=[WholeCheckpoints()],
         enable_model_summary=False,
         gradient_clip_val=2.0,
         log_every_n_steps=20,
@@ -170,6 +179,23 @@ def _state_of(settings: TrainingSettings, recordings: Sequence[Path]) -> list[An
     """What changes when own data or the model to start from do."""
     named = [own.annotations for own in settings.own] + settings.noises
     return state_of([*map(Path, named), *recordings, *([start_model(settings)] if settings.start else [])])
+
+
+class StopsEarly(EarlyStopping):
+    """Stopping that is not forgotten when a training that ended by it is run again."""
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Stop before another epoch."""
+        trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Checkpoints that are there as a whole or not at all, wherever a training is killed."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write beside the place, then move."""
+        with written_whole(Path(path)) as temporary:
+            torch.save(checkpoint, temporary)
 
 
 class NextEpoch(Callback):

@@ -43,7 +43,8 @@ def match_examples(
     -------
     detections : DataFrame
         ``example``, ``time`` (s, of the centre), ``score``, ``rise`` (dB, as of :func:`~batpam.models.calibration.standing_out`), ``classes`` (probabilities, arrays), ``call_type``, ``bat``
-        (True, False, or missing where the call is too faint or too little is labelled to say), ``node`` of the call (-1:
+        (True, False, or missing where the call is too faint to say, or not all of the window is labelled: where nothing
+        can be wrong, what is right says nothing of probabilities), ``node`` of the call (-1:
         none).
     calls : DataFrame
         Calls that are loud enough and whose centre is in the window: ``example``, ``node``, ``call_type``, ``snr``,
@@ -78,7 +79,7 @@ def match_examples(
                     {
                         "example": i, "time": found.centre[k] * frame, "score": found.score[k], "rise": rise[k],
                         "classes": classes[k], "call_type": found.call_type[k],
-                        "bat": bool(loud[best]) or None if best >= 0 else False if known else None,
+                        "bat": (bool(loud[best]) or None if best >= 0 else False) if known else None,
                         "node": int(bats["node"][best]) if best >= 0 else -1,
                     }
                 )  # fmt: skip

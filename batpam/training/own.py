@@ -1,6 +1,8 @@
 """Windows of recordings of one's own: labelled ones, and hard negatives from those without bats."""
 
 import hashlib
+import math
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -19,9 +21,11 @@ from batpam.recordings.audio import AudioError, open_recording, probe
 from batpam.scalograms.settings import ScalogramSettings
 from batpam.scalograms.shards import to_bytes
 from batpam.scalograms.transform import read_power
+from batpam.simulate.soundscapes import FOLDED_SNR
+from batpam.tables import NO_BAT
 from batpam.training.annotations.read import Annotations, exhaustive_as_far, in_real_time, read_annotations
 from batpam.training.annotations.show import write_plain
-from batpam.training.dataset import Examples, centres
+from batpam.training.dataset import CERTAIN_SNR, Examples, centres
 from batpam.training.examples import EVENT
 from batpam.training.settings import OwnData, TrainingSettings
 
@@ -39,7 +43,8 @@ HARD = 0.1
 
 ENDINGS = {".wav", ".flac", ".w64"}
 
-CERTAIN_SNR, UNCERTAIN_SNR = 99.0, -99.0
+POSITION_S = 0.02
+"""From a position so far on, a call is looked for, s."""
 
 
 def noise_files(folders: Sequence[str]) -> list[Path]:
@@ -178,16 +183,18 @@ def own_examples(
     recordings = recordings[recordings["exists"]]
     # a file that is said to have a bat, but of which no call is marked, tells nothing of the rest of it
     marked = annotations.events.loc[annotations.events["extent"] != "file", "recording"]
-    whole = annotations.events.loc[annotations.events["extent"] == "file", "recording"]
+    told = annotations.events[annotations.events["extent"] == "file"]
+    whole = told.loc[~told["taxon"].isin(NO_BAT), "recording"]
     sure = recordings["exhaustive"] & ~(recordings["recording"].isin(whole) & ~recordings["recording"].isin(marked))
     recordings = recordings.assign(exhaustive=sure)
     part_of = split(recordings, settings.seed)
     out = set(recordings.loc[part_of > 0, "recording"])
     held = annotations.recordings["recording"].isin(out), annotations.events["recording"].isin(out)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    write_plain(
-        replace(annotations, recordings=annotations.recordings[held[0]], events=annotations.events[held[1]]), kept
-    )
+    if int(os.environ.get("LOCAL_RANK", 0)) == 0:  # of several GPUs' processes only one writes
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_plain(
+            replace(annotations, recordings=annotations.recordings[held[0]], events=annotations.events[held[1]]), kept
+        )
     print(f"{of}: {len(out)} of {len(recordings)} recordings are held out: {kept}", file=sys.stderr)
     by_recording = dict(list(_with_found_calls(annotations, taxa, settings, workers).groupby("recording")))
     parts: tuple[list[Examples], ...] = ([], [], [])
@@ -236,8 +243,11 @@ def _with_found_calls(
     events = annotations.events
     whole = events[(events["extent"] == "file") & events["taxon"].isin(list(nodes(taxa)))]
     events = events[events["extent"] != "file"]
-    one = whole.groupby("recording").agg(nunique=("taxon", "nunique"))
     about = annotations.recordings.set_index("recording")
+    # a recording of noise alone: what the model finds there is learnt as wrong
+    silent = whole["taxon"].isin(NO_BAT) & whole["recording"].map(about["exhaustive"])
+    whole = whole[~silent]
+    one = whole.groupby("recording").agg(nunique=("taxon", "nunique"))
     one = one[about.loc[one.index, "exists"].to_numpy(bool)]
     several, timed = one["nunique"] > 1, one.index.isin(events["recording"])
     _say_left_out(one.index[several], "labels of whole files of several taxa")
@@ -280,7 +290,7 @@ def _examples_of(
     exhaustive = bool(row.exhaustive)  # type: ignore[attr-defined]
     info = probe(file.path)
     lasts = info.readable / (info.rate * file.time_expansion)
-    count = int(lasts // window) + 1
+    count = max(math.ceil(lasts / window - 1e-9), 1)
     centre = centres(events.assign(end=events["end_s"].fillna(events["start_s"])).rename(columns={"start_s": "start"}))
     beyond = int((centre > lasts).sum())
     if beyond:
@@ -313,7 +323,7 @@ def _events(
 ) -> np.ndarray:
     """Events in a window that begins at ``begin`` (s); what the labels do not tell is taken from the scalogram."""
     duration = len(stored) * settings.hop
-    starts, ends = events["start_s"] - begin, events["end_s"].fillna(events["start_s"] + 0.02) - begin
+    starts, ends = events["start_s"] - begin, events["end_s"].fillna(events["start_s"] + POSITION_S) - begin
     here = events[(ends > 0) & (starts < duration)]
     places = {name: i for i, name in enumerate(nodes(taxa))}
     above = stored.astype(np.float32) - np.median(stored, axis=0)
@@ -322,9 +332,12 @@ def _events(
     for i, event in enumerate(here.itertuples()):
         known = event.taxon in places
         start, end = float(event.start_s) - begin, float(event.end_s) - begin
-        if np.isnan(end):  # a position: the call is what is loudest within 20 ms of it
+        if np.isnan(end):  # a position: the call is what is loudest from there, if the window has all of that
+            known &= 0 <= start <= duration - POSITION_S
             first = max(int(start / settings.hop), 0)
-            loudest = first + int(above[first : first + round(0.02 / settings.hop)].max(axis=1, initial=0).argmax())
+            loudest = first + int(
+                above[first : first + round(POSITION_S / settings.hop)].max(axis=1, initial=0).argmax()
+            )
             start, end = (loudest - 6) * settings.hop, (loudest + 6) * settings.hop
         box = above[max(int(start / settings.hop), 0) : max(int(np.ceil(end / settings.hop)), 1)]
         loud = box.max(axis=0, initial=0)
@@ -335,9 +348,9 @@ def _events(
         call_type = CALL_TYPES.index(event.call_type) if event.call_type in CALL_TYPES else -1
         found[i] = (
             places.get(event.taxon, 0), call_type, start, end, seen.min(initial=frequencies[peak]),
-            seen.max(initial=frequencies[peak]), frequencies[peak], CERTAIN_SNR if known else UNCERTAIN_SNR,
+            seen.max(initial=frequencies[peak]), frequencies[peak], CERTAIN_SNR if known else FOLDED_SNR,
         )  # fmt: skip
     # what runs on from a call of another window is not without a label
     centre = centres(found)
-    found["snr"][(centre < 0) | (centre >= duration)] = UNCERTAIN_SNR
+    found["snr"][(centre < 0) | (centre >= duration)] = FOLDED_SNR
     return found

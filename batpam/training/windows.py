@@ -16,6 +16,7 @@ from batpam.models.files import Taxon
 from batpam.progress import Progress
 from batpam.scalograms.settings import ScalogramSettings
 from batpam.simulate.calls import species_names
+from batpam.simulate.soundscapes import FOLDED_SNR
 from batpam.training.dataset import Examples, simulate_examples
 from batpam.training.examples import Scenes
 from batpam.training.own import hard_negatives, join, noise_files, own_examples, read_own
@@ -78,7 +79,7 @@ def gather_windows(
         checked.append(aside[0])
         tested.append(aside[1])
     train = join(parts)
-    learnt = {int(node) for events in train.events for node in np.unique(events["node"])}
+    learnt = {int(node) for events in train.events for node in np.unique(events["node"][events["snr"] > FOLDED_SNR])}
     never = [taxon.code for number, taxon in enumerate(taxa) if number not in learnt]
     if unknown and never:
         raise UserError(f"taxa: neither the simulator nor the own data have calls of {never[0]!r}; leave it out")

@@ -70,7 +70,10 @@ def evaluate_model(
     calls, read = detect_files(files, model, min_score=FLOOR, species_list=species_list, device=device, workers=workers)
     for row in read[read["error"] != ""].itertuples():
         print(f"{printable(row.recording)}: {row.error}; it takes no part", file=sys.stderr)
-    lasted = truth.recordings["recording"].map(read.set_index("recording")["duration_s"])
+    of = read.set_index("recording")
+    lasted, broken = (truth.recordings["recording"].map(of[name]) for name in ("duration_s", "error"))
+    whole = truth.recordings["exists"] & broken.fillna("").eq("")
+    truth = replace(truth, recordings=truth.recordings.assign(exists=whole))
     truth = exhaustive_as_far(truth, lasted)
     truth = replace(truth, recordings=truth.recordings.assign(duration_s=truth.recordings["duration_s"].fillna(lasted)))
     return evaluate(truth, calls, card.taxa, output, title=title, min_score=min_score)

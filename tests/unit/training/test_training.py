@@ -3,6 +3,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,7 @@ from batpam.simulate.soundscapes import FOLDED_SNR, Heard, Recorder, self_noise
 from batpam.training import windows
 from batpam.training.dataset import (
     CENTRE_LAG,
+    CERTAIN_SNR,
     FAINT_SNR,
     LOST_SNR,
     CallDataset,
@@ -34,8 +36,8 @@ from batpam.training.dataset import (
     to_row,
 )
 from batpam.training.examples import EVENT, MARGIN, SPARE, Scenes, _cut, _drowned, simulate_example, simulate_scene
-from batpam.training.fit import _network, call_losses, train
-from batpam.training.measure import _fit_loudness, _fit_sequence, calibrate, measure
+from batpam.training.fit import StopsEarly, _network, call_losses, train
+from batpam.training.measure import _fit_loudness, _fit_sequence, calibrate, match_examples, measure
 from batpam.training.own import _with_found_calls, hard_negatives, own_examples, read_own, split
 from batpam.training.settings import TrainingSettings, read_training_settings
 
@@ -278,18 +280,27 @@ def test_what_is_mixed_in_is_not_lost_as_long_as_it_may_be_heard():
     silence, loud = (np.full((round(WINDOW / TRANSFORM.hop), TRANSFORM.voices), level, np.uint8) for level in (0, 100))
     for snr in (10.0, 14.0, FOLDED_SNR):
         data = CallDataset(
-            Examples([silence, loud], [one_call(99.0), one_call(snr)], [True] * 2), len(CODES), TRANSFORM
+            Examples([silence, loud], [one_call(50.0), one_call(snr)], [True] * 2), len(CODES), TRANSFORM
         )
         mixed = []
         for i in range(200):
-            _, events = data._augment(from_bytes(silence), one_call(99.0), np.random.default_rng(i), mix=True)
-            mixed += events["snr"][1:][events["snr"][1:] < 50].tolist()
+            _, events = data._augment(from_bytes(silence), one_call(50.0), np.random.default_rng(i), mix=True)
+            mixed += events["snr"][1:][events["snr"][1:] < 25].tolist()
         assert len(mixed) > 5
         if snr == FOLDED_SNR:
             assert set(mixed) == {FOLDED_SNR}
         else:
             # at the same level as before it may be heard; 15 dB below that it may not
             assert min(mixed) < LOST_SNR <= max(mixed) <= max(snr - 6, LOST_SNR)
+
+
+def test_a_labelled_call_under_another_soundscape_is_neither_right_nor_wrong():
+    silence = np.zeros((round(WINDOW / TRANSFORM.hop), TRANSFORM.voices), np.uint8)
+    data = CallDataset(Examples([silence], [one_call(CERTAIN_SNR)], [True]), len(CODES), TRANSFORM)
+    found = [
+        data._augment(from_bytes(silence), one_call(50.0), np.random.default_rng(i), mix=True)[1] for i in range(40)
+    ]
+    assert {float(events["snr"][1]) for events in found if len(events) > 1} == {FOLDED_SNR}
 
 
 def test_loss_is_least_for_the_targets_and_ignores_what_has_no_weight(examples):
@@ -414,6 +425,14 @@ def test_calibration_makes_probabilities_of_scores(examples):
     assert 0.9 > shares[0] > shares[1] >= shares[2] > 0.1
 
 
+def test_where_nothing_can_be_wrong_what_is_right_says_nothing_of_probabilities(examples):
+    part = Examples(examples.power, examples.events, [False] * len(examples))
+    oracle = Oracle(examples)
+    detections, calls = match_examples(oracle, part, len(CODES), TRANSFORM, Calibration())
+    assert len(detections) and detections["bat"].isna().all() and (calls["detection"] >= 0).any()
+    assert calibrate(Oracle(examples), part, len(CODES), TRANSFORM).scores == Calibration().scores
+
+
 def test_calibration_finds_what_the_signal_to_noise_ratio_says():
     rng = np.random.default_rng(0)
     score, snr = rng.uniform(0.02, 0.98, 20_000), rng.uniform(-5, 60, 20_000)
@@ -508,7 +527,7 @@ def test_own_recordings_with_labels_are_trained_on(tmp_path):
 
 @pytest.mark.parametrize("exhaustive", ["yes", "no"])
 def test_a_label_is_learnt_where_its_call_is_found_and_what_runs_on_is_not_without_one(tmp_path, exhaustive):
-    soundfile.write(tmp_path / "r.wav", np.zeros(200_000), 256_000)
+    soundfile.write(tmp_path / "r.wav", np.zeros(204_800), 256_000)  # two windows long
     # found 4 ms behind its start, in the first window; its middle lies in the second
     (tmp_path / "labels.csv").write_text(f"file,start_s,end_s,label,exhaustive\nr.wav,0.394,0.42,Ppip,{exhaustive}\n")
     settings = small(own=[{"annotations": str(tmp_path / "labels.csv")}])
@@ -539,6 +558,50 @@ def test_calls_that_are_found_in_parts_of_a_recording_get_the_label_of_their_par
     assert early.any() and late.any() and (early | late).all()
     assert set(found["call_type"][early]) - {ECHO} <= {"echolocation"}
     assert set(found["call_type"][late]) - {ECHO} <= {"social"}
+
+
+def test_a_position_is_learnt_in_a_window_that_has_all_of_its_call(tmp_path):
+    samples = np.random.default_rng(0).normal(0, 1e-3, 204_800)
+    samples[int(0.386 * 256_000) :][:1000] += 0.3 * np.sin(2 * np.pi * 45e3 / 256e3 * np.arange(1000))
+    soundfile.write(tmp_path / "r.wav", samples, 256_000)
+    certain = {}
+    for start in (0.375, 0.385):
+        (tmp_path / "labels.csv").write_text(f"file,start_s,label,exhaustive\nr.wav,{start},Ppip,yes\n")
+        settings = small(own=[{"annotations": str(tmp_path / "labels.csv")}])
+        (labels,) = read_own(settings.own, TAXA)
+        mine, *_ = own_examples(labels, "labels.csv", TAXA, TRANSFORM, settings, tmp_path / "held-out.csv")
+        certain[start] = [(events["snr"] == CERTAIN_SNR).tolist() for events in mine.events]
+    assert certain == {0.375: [[True], []], 0.385: [[False], [False]]}  # the second reaches into the next window
+
+
+def test_recordings_of_noise_alone_teach_that_there_is_no_call(tmp_path):
+    noise = self_noise(204_800, Recorder(sample_rate=256_000), np.random.default_rng(0))
+    soundfile.write(tmp_path / "r.wav", noise, 256_000)
+    (tmp_path / "labels.csv").write_text("file,label,exhaustive\nr.wav,noise,yes\n")
+    settings = small(
+        own=[{"annotations": str(tmp_path / "labels.csv")}], start=str(a_network_that_finds(tmp_path, 9.0))
+    )
+    (labels,) = read_own(settings.own, TAXA)
+    mine, *_ = own_examples(labels, "labels.csv", TAXA, TRANSFORM, settings, tmp_path / "held-out.csv")
+    assert mine.exhaustive == [True, True] and not any(len(events) for events in mine.events)
+
+
+def test_a_species_that_only_a_label_that_fits_nothing_could_mean_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(windows, "simulate_examples", lambda *_, **__: Examples([], [], []))
+    soundfile.write(tmp_path / "r.wav", np.zeros(64_000), 256_000)
+    (tmp_path / "labels.csv").write_text("file,start_s,end_s,label\nr.wav,0.1,0.11,Xyxz\nr.wav,0.2,0.21,Ppip\n")
+    unknown = Taxon("Xxxx", "Xus xus", "bat", "Xus", "Vespertilionidae")
+    settings = small(own=[{"annotations": str(tmp_path / "labels.csv")}])
+    with pytest.raises(UserError, match="neither the simulator nor the own data have calls of 'Xxxx'"):
+        windows.gather_windows((unknown, *TAXA), TRANSFORM, settings, tmp_path, workers=1)
+
+
+@pytest.mark.parametrize(("waited", "stops"), [(0, False), (3, False), (4, True), (5, True)])
+def test_a_training_that_ended_early_does_not_go_on(waited, stops):
+    early, trainer = StopsEarly("held_out_loss", patience=4), SimpleNamespace(should_stop=False)
+    early.load_state_dict({**early.state_dict(), "wait_count": waited})
+    early.on_train_start(trainer, None)
+    assert trainer.should_stop is stops
 
 
 def test_windows_are_made_anew_over_other_noise_of_the_same_name(tmp_path, monkeypatch):

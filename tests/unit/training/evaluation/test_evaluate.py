@@ -6,17 +6,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plotly.offline import get_plotlyjs
 
 from batpam.errors import UserError
-from batpam.models.files import Taxon
+from batpam.models.files import Taxon, shipped_model
 from batpam.training.annotations.read import EVENT_COLUMNS, Annotations
 from batpam.training.evaluation import finding, naming
 from batpam.training.evaluation.evaluate import evaluate
 from batpam.training.evaluation.inputs import read_inputs
 from batpam.training.evaluation.page import CSV_FILES
+from batpam.training.evaluation.run import evaluate_model
 
 MYOTIS, NATTERERI, NOCTULA, HIPPO = TAXA = (
     Taxon("Mmyo", "Myotis myotis", "Greater mouse-eared bat", "Myotis", "Vespertilionidae"),
@@ -554,3 +556,17 @@ def test_wrong_options_are_refused(tmp_path, options):
     with pytest.raises(UserError):
         measure(annotated(THREE), FOUR, tmp_path, **options)
     assert not list(Path(tmp_path).iterdir())
+
+
+def test_calls_of_a_recording_that_cannot_be_read_are_not_missed(tmp_path, capsys):
+    soundfile.write(tmp_path / "ok.wav", np.random.default_rng(0).normal(0, 1e-3, 128_000), 256_000)
+    (tmp_path / "bad.wav").write_bytes(b"RIFF no sound")
+    (tmp_path / "labels.csv").write_text(
+        "file,start_s,end_s,label,exhaustive\nok.wav,0.1,0.11,Ppip,yes\nbad.wav,0.1,0.11,Ppip,yes\nbad.wav,0.2,0.21,Ppip,yes\n"
+    )
+    summary = evaluate_model(tmp_path / "labels.csv", shipped_model(), tmp_path / "out")
+    assert "bad.wav" in capsys.readouterr().err
+    assert len(pd.read_csv(tmp_path / "out" / "events.csv")) == 1
+    assert summary["finding"]["at_min_score"]["recall"]["value"] == 0
+    with pytest.raises(UserError, match=r"--min-score 0\.01: give a probability from 0\.02 to 1"):
+        evaluate_model(tmp_path / "labels.csv", shipped_model(), tmp_path / "out", min_score=0.01)
