@@ -524,6 +524,7 @@ def finetune(output: ModelOutput, config: TrainingConfig, workers: Workers = 1) 
 
 def _train(config: Path, output: Path, workers: int, *, start: str) -> None:
     from batpam.models.files import read_taxa
+    from batpam.parallel import is_first
     from batpam.training.fit import describe
     from batpam.training.fit import train as run
     from batpam.training.settings import read_training_settings
@@ -533,7 +534,9 @@ def _train(config: Path, output: Path, workers: int, *, start: str) -> None:
     settings = read_training_settings(config)
     if not settings.start:
         settings = settings.model_copy(update={"start": start})
-    print(describe(run(read_taxa(Path(settings.taxa)), settings, output, workers=workers)))
+    card = run(read_taxa(Path(settings.taxa)), settings, output, workers=workers)
+    if is_first():
+        print(describe(card))
 
 
 @app.command(epilog=_example("batpam annotations labels/ --recordings recordings/ --output labels.csv"))

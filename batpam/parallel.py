@@ -1,5 +1,6 @@
-"""Work in threads, results in order."""
+"""Work in threads, results in order, and in several processes."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -38,3 +39,8 @@ def in_order(
             yield waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def is_first() -> bool:
+    """Whether this is the first, or the only one, of the processes of a training; Lightning numbers them."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"

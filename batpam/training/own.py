@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -16,6 +15,7 @@ from batpam.errors import UserError, printable
 from batpam.models.files import Taxon, shipped_model
 from batpam.models.settings import CALL_TYPES, ECHO
 from batpam.models.taxonomy import nodes
+from batpam.parallel import is_first
 from batpam.progress import Progress
 from batpam.recordings.audio import AudioError, open_recording, probe
 from batpam.scalograms.settings import ScalogramSettings
@@ -190,7 +190,7 @@ def own_examples(
     part_of = split(recordings, settings.seed)
     out = set(recordings.loc[part_of > 0, "recording"])
     held = annotations.recordings["recording"].isin(out), annotations.events["recording"].isin(out)
-    if int(os.environ.get("LOCAL_RANK", 0)) == 0:  # of several GPUs' processes only one writes
+    if is_first():
         kept.parent.mkdir(parents=True, exist_ok=True)
         write_plain(
             replace(annotations, recordings=annotations.recordings[held[0]], events=annotations.events[held[1]]), kept

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from batpam import STAGE_VERSIONS, __version__
 from batpam.errors import UserError
 from batpam.models.files import Taxon
+from batpam.parallel import is_first
 from batpam.progress import Progress
 from batpam.scalograms.settings import ScalogramSettings
 from batpam.simulate.calls import species_names
@@ -100,7 +100,7 @@ def _simulate(
     held_out = max(settings.windows // 10, 2)
     of = [str(scenes), asdict(scalogram), settings.window, settings.seed]
     into = folder / f"windows-{digest(*of, *([state_of(scenes.noises)] if scenes.noises else []))}"
-    if int(os.environ.get("LOCAL_RANK", 0)) > 0:  # the first of several GPUs' processes has made them
+    if not is_first():  # the first has made them
         workers = 1
     with Progress("simulating", settings.windows + held_out, "windows") as progress:
         made = [

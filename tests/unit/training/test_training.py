@@ -499,6 +499,34 @@ def test_training_learns_writes_a_model_goes_on_and_can_be_trained_further(tmp_p
 
 
 @pytest.mark.slow
+def test_several_processes_train_one_model(tmp_path):
+    rows = ["file,start_s,end_s,label,exhaustive"]
+    for i in range(8):
+        soundfile.write(
+            tmp_path / f"r{i}.wav",
+            self_noise(128_000, Recorder(sample_rate=256_000), np.random.default_rng(i)),
+            256_000,
+        )
+        rows.append(f"r{i}.wav,0.2,0.21,Ppip,yes")
+    (tmp_path / "labels.csv").write_text("\n".join(rows) + "\n")
+    taxa = ["code\tspecies\tenglish\tgroup\tfamily"] + [
+        "\t".join((t.code, t.species, t.english, t.group, t.family)) for t in TAXA
+    ]
+    (tmp_path / "taxa.tsv").write_text("\n".join(taxa) + "\n")
+    told = {
+        "taxa": "taxa.tsv", "windows": 24, "window": WINDOW, "epochs": 1, "batch": 4, "width": 2, "context_width": 8,
+        "device": "cpu", "devices": 3, "scalogram": {"voices": 48}, "own": [{"annotations": "labels.csv"}],
+    }  # fmt: skip
+    (tmp_path / "c.yaml").write_text(json.dumps(told))
+    command = [sys.executable, "-m", "batpam", "train", "--config", "c.yaml", "--output", "m.safetensors"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert run.stdout.count('"recall"') == 1 and set(json.loads(run.stdout.splitlines()[-1])) > {"recall"}
+    assert load_model(tmp_path / "m.safetensors")[1].training["devices"] == 3
+    assert (tmp_path / "m-training" / "held-out-1.csv").read_text().count(".wav") == 2
+
+
+@pytest.mark.slow
 def test_own_recordings_with_labels_are_trained_on(tmp_path):
     rows, rate = ["file,start_s,end_s,low_hz,high_hz,label,exhaustive"], 256_000
     for i in range(6):
