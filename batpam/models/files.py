@@ -193,7 +193,8 @@ def read_taxa(path: Path) -> list[Taxon]:
     Raises
     ------
     UserError
-        A column is missing, a code or a species stands twice, a name is one of those of what is no bat, or ``encounters`` is no number above 0.
+        A column is missing, a code or a species stands twice, a name is one of those of what is no bat, or
+        ``encounters`` is no number above 0.
     """
     columns = ["code", "species", "english", "group", "family"]
     table = _read_sheet(path, columns)

@@ -24,8 +24,9 @@ CENTRE_LAG = 4e-3
 echoes nobody can tell, where it starts everybody can."""
 
 FAINT_SNR = 12.0
-"""Calls that stand out (:func:`~batpam.models.calibration.standing_out`) by less, dB, are neither right nor wrong to find: within the length and band of
-a call noise alone rises by some 6 dB, in one of ten by 8, and whoever labels recordings leaves out what does not stand out."""
+"""Calls that stand out (:func:`~batpam.models.calibration.standing_out`) by less, dB, are neither right nor wrong to find:
+within the length and band of a call noise alone rises by some 6 dB, in one of ten by 8, and whoever labels recordings
+leaves out what does not stand out."""
 
 LOST_SNR = 8.0
 """Calls that stand out by less than this, dB, are to be left out."""

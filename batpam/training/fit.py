@@ -108,10 +108,8 @@ def _fit(
     checks = DataLoader(CallDataset(windows.checked, len(taxa), scalogram), settings.batch)
     steps = settings.epochs * -(-len(loader) // settings.devices)
     module = CallModule(_network(taxa, settings), taxa, rate=settings.rate, steps=steps)
-    run = (
-        folder
-        / f"run-{digest(settings.model_dump(), [asdict(t) for t in taxa], _state_of(settings, windows.recordings))}"
-    )
+    of = settings.model_dump(), [asdict(t) for t in taxa], _state_of(settings, windows.recordings)
+    run = folder / f"run-{digest(*of)}"
     best = ModelCheckpoint(run, filename="best", monitor="held_out_loss", enable_version_counter=False)
     trainer = lightning.Trainer(
         max_epochs=settings.epochs,

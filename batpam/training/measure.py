@@ -42,7 +42,8 @@ def match_examples(
     Returns
     -------
     detections : DataFrame
-        ``example``, ``time`` (s, of the centre), ``score``, ``rise`` (dB, as of :func:`~batpam.models.calibration.standing_out`), ``classes`` (probabilities, arrays), ``call_type``, ``bat``
+        ``example``, ``time`` (s, of the centre), ``score``, ``rise`` (dB, as of
+        :func:`~batpam.models.calibration.standing_out`), ``classes`` (probabilities, arrays), ``call_type``, ``bat``
         (True, False, or missing where the call is too faint to say, or not all of the window is labelled: where nothing
         can be wrong, what is right says nothing of probabilities), ``node`` of the call (-1:
         none).

@@ -98,8 +98,8 @@ def _simulate(
 ) -> tuple[Examples, Examples]:
     """Windows to fit on and to hold out, each over its own noises."""
     held_out = max(settings.windows // 10, 2)
-    of = [str(scenes), asdict(scalogram), settings.window, settings.seed]
-    into = folder / f"windows-{digest(*of, *([state_of(scenes.noises)] if scenes.noises else []))}"
+    of = str(scenes), state_of(scenes.noises), asdict(scalogram), settings.window, settings.seed
+    into = folder / f"windows-{digest(*of)}"
     if not is_first():  # the first has made them
         workers = 1
     with Progress("simulating", settings.windows + held_out, "windows") as progress:
