@@ -18,7 +18,7 @@ STAGE_VERSIONS = {
     "health": 1,
     "activity": 4,
     "report": 3,
-    "train": 8,
+    "train": 9,
 }
 
 DEMO = "results/demo"
