@@ -189,9 +189,7 @@ def own_examples(
     whole = told.loc[~told["taxon"].isin(NO_BAT), "recording"]
     sure = recordings["exhaustive"] & ~(recordings["recording"].isin(whole) & ~recordings["recording"].isin(marked))
     recordings = recordings.assign(exhaustive=sure)
-    part_of = split(
-        recordings.assign(site=_sites(recordings["recording"], set(annotations.events["label"]), taxa)), settings.seed
-    )
+    part_of = split(recordings.assign(site=_sites(recordings["recording"], annotations.events, taxa)), settings.seed)
     out = set(recordings.loc[part_of > 0, "recording"])
     held = annotations.recordings["recording"].isin(out), annotations.events["recording"].isin(out)
     if is_first():
@@ -242,14 +240,23 @@ def split(recordings: pd.DataFrame, seed: int) -> np.ndarray:
     return np.where(out, units.map(turns).fillna(0), 0).astype(int)
 
 
-def _sites(recordings: pd.Series, labels: set[str], taxa: Sequence[Taxon]) -> list[str]:
-    """Site of recordings: the first folder below the one that all of them lie in, but for those named like a label or a taxon."""
+def _sites(recordings: pd.Series, events: pd.DataFrame, taxa: Sequence[Taxon]) -> list[str]:
+    """Site of recordings: the first folder below the one that all of them lie in, but for those named like all labels in them."""
     folders = [Path(path).absolute().parent for path in recordings]
     shared = len(Path(os.path.commonpath(folders)).parts) if folders else 0
-    names = {name for folder in folders for name in folder.parts[shared:]}
-    said = labels | {name for name in names if resolve_label(name, taxa)}
-    below = [[name for name in folder.parts[shared:] if name not in said] for folder in folders]
-    return [parts[0] if parts else "" for parts in below]
+    below = [folder.parts[shared:] for folder in folders]
+    labels: dict[str, set[tuple[str, str]]] = {name: set() for names in below for name in names}
+    told = {path: set(zip(of["label"], of["taxon"], strict=True)) for path, of in events.groupby("recording")}
+    for path, names in zip(recordings, below, strict=True):
+        for name in names:
+            labels[name] |= told.get(path, set())
+    meant = {name: resolve_label(name, taxa) for name in labels}
+    said = {
+        name
+        for name, of in labels.items()
+        if (of or meant[name]) and all(name == label or meant[name] == taxon for label, taxon in of)
+    }
+    return [next((name for name in names if name not in said), "") for names in below]
 
 
 def start_model(settings: TrainingSettings) -> Path:
@@ -390,7 +397,7 @@ def _events(
 def _background(
     stored: np.ndarray, left: float, starts: pd.Series, ends: pd.Series, settings: ScalogramSettings
 ) -> np.ndarray:
-    """Power of each voice where no label is, of a window that ``left`` (s) are left of; of all of it if labels cover it."""
+    """Power of each voice where no label is, of a window of which ``left`` (s) are recorded; one for all where labels cover it."""
     within = stored[: max(math.ceil(left / settings.hop), 1)]  # behind the end there is nothing
     time = (np.arange(len(within)) + 0.5) * settings.hop
     labelled = ((time >= starts.to_numpy()[:, None]) & (time <= ends.to_numpy()[:, None])).any(axis=0)
