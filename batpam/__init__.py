@@ -3,7 +3,7 @@
 __version__ = "0.1.0"
 
 STAGE_VERSIONS = {
-    "simulate": 8,
+    "simulate": 9,
     "index": 2,
     "segment": 3,
     "scalogram": 2,
@@ -12,6 +12,6 @@ STAGE_VERSIONS = {
     "health": 1,
     "activity": 4,
     "report": 3,
-    "train": 8,
+    "train": 9,
 }
 """Counted up when the result of a stage changes for the same input; the workflow reruns the stage then."""

@@ -101,7 +101,9 @@ def read_card(model: Path) -> ModelCard:
     except FileNotFoundError as error:
         raise UserError(f"model {model}: there is no card {path.name} beside it; `batpam train` writes both") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"model card {path}: not a card of this version of batpam ({error})") from error
+        raise UserError(
+            f"model card {path}: not a card of this version of batpam ({error}); take the batpam that it was made with, or train again"
+        ) from error
 
 
 def write_model(network: "CallNetwork", card: ModelCard, path: Path) -> None:
@@ -143,7 +145,7 @@ def _other_sizes(path: Path) -> UserError:
 
 
 def _unreadable(path: Path, error: Exception) -> UserError:
-    return UserError(f"model {path}: the weights cannot be read ({str(error).splitlines()[0]})")
+    return UserError(f"model {path}: the weights cannot be read ({str(error).splitlines()[0]}); copy them again")
 
 
 def check_model(path: Path, scalogram: ScalogramSettings) -> None:

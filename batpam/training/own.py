@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -23,6 +24,7 @@ from batpam.scalograms.shards import to_bytes
 from batpam.scalograms.transform import read_power
 from batpam.simulate.soundscapes import FOLDED_SNR
 from batpam.tables import NO_BAT
+from batpam.training.annotations.names import resolve_label
 from batpam.training.annotations.read import Annotations, exhaustive_as_far, in_real_time, read_annotations
 from batpam.training.annotations.show import write_plain
 from batpam.training.dataset import CERTAIN_SNR, Examples, centres
@@ -33,7 +35,7 @@ HELD_OUT = 0.2
 """Share of the sites, or of the recordings where there are few sites, that is held out."""
 
 FEW_SITES = 5
-"""With fewer folders of recordings than this, recordings are held out and not whole folders."""
+"""With fewer sites than this, recordings are held out and not whole sites."""
 
 SURE = 0.5
 """Probability from which a detection in a recording with one label is taken for a call of it."""
@@ -187,7 +189,9 @@ def own_examples(
     whole = told.loc[~told["taxon"].isin(NO_BAT), "recording"]
     sure = recordings["exhaustive"] & ~(recordings["recording"].isin(whole) & ~recordings["recording"].isin(marked))
     recordings = recordings.assign(exhaustive=sure)
-    part_of = split(recordings, settings.seed)
+    part_of = split(
+        recordings.assign(site=_sites(recordings["recording"], set(annotations.events["label"]), taxa)), settings.seed
+    )
     out = set(recordings.loc[part_of > 0, "recording"])
     held = annotations.recordings["recording"].isin(out), annotations.events["recording"].isin(out)
     if is_first():
@@ -213,22 +217,39 @@ def own_examples(
 
 
 def split(recordings: pd.DataFrame, seed: int) -> np.ndarray:
-    """Part recordings, by folder or by recording: 0 to fit on, 1 held out to check, 2 held out to test.
+    """Part recordings, by site or by recording: 0 to fit on, 1 held out to check, 2 held out to test.
 
-    Held out is what the annotations say, else :data:`HELD_OUT` of the folders, or of the recordings where there are
-    few folders; whole folders or recordings are to check and to test by turns.
+    Held out is what the annotations say, else :data:`HELD_OUT` of the sites, or of the recordings where there are
+    few sites; whole sites or recordings are to check and to test by turns.
+
+    Parameters
+    ----------
+    recordings
+        With the columns ``recording``, ``split`` and ``site``, which is "" where nobody knows it.
 
     Returns
     -------
     ndarray of int, shape (recordings,)
     """
-    folders = recordings["recording"].map(lambda path: str(Path(path).parent))
-    units = folders if folders.nunique() >= FEW_SITES else recordings["recording"]
+    sited = recordings["site"] != ""
+    by_site = recordings.loc[sited, "site"].nunique() >= FEW_SITES
+    units = recordings["site"].where(sited & by_site, recordings["recording"])
     names = sorted(units.unique(), key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest())
     told = recordings["split"].eq("test")
     out = told if told.any() else units.isin(names[: round(HELD_OUT * len(names))])
-    turns = {name: 1 + turn % 2 for turn, name in enumerate(name for name in names if (out & units.eq(name)).any())}
+    held = set(units[out])
+    turns = {name: 1 + turn % 2 for turn, name in enumerate(name for name in names if name in held)}
     return np.where(out, units.map(turns).fillna(0), 0).astype(int)
+
+
+def _sites(recordings: pd.Series, labels: set[str], taxa: Sequence[Taxon]) -> list[str]:
+    """Site of recordings: the first folder below the one that all of them lie in, but for those named like a label or a taxon."""
+    folders = [Path(path).absolute().parent for path in recordings]
+    shared = len(Path(os.path.commonpath(folders)).parts) if folders else 0
+    names = {name for folder in folders for name in folder.parts[shared:]}
+    said = labels | {name for name in names if resolve_label(name, taxa)}
+    below = [[name for name in folder.parts[shared:] if name not in said] for folder in folders]
+    return [parts[0] if parts else "" for parts in below]
 
 
 def start_model(settings: TrainingSettings) -> Path:
@@ -301,7 +322,7 @@ def _examples_of(
     places = range(count) if exhaustive else sorted(set((centre // window).astype(int)) & set(range(count)))
     power = list(_windows(file, places, scalogram, window))
     found = [
-        _events(events, place * window, power_here, taxa, scalogram)
+        _events(events, place * window, power_here, taxa, scalogram, lasts - place * window)
         for place, power_here in zip(places, power, strict=True)
     ]
     return Examples(power, found, [exhaustive] * len(power))
@@ -319,14 +340,22 @@ def _windows(
 
 
 def _events(
-    events: pd.DataFrame, begin: float, stored: np.ndarray, taxa: Sequence[Taxon], settings: ScalogramSettings
+    events: pd.DataFrame,
+    begin: float,
+    stored: np.ndarray,
+    taxa: Sequence[Taxon],
+    settings: ScalogramSettings,
+    left: float,
 ) -> np.ndarray:
-    """Events in a window that begins at ``begin`` (s); what the labels do not tell is taken from the scalogram."""
+    """Events in a window that begins at ``begin`` (s), of a recording of which ``left`` (s) are left from there.
+
+    What the labels do not tell is taken from the scalogram.
+    """
     duration = len(stored) * settings.hop
     starts, ends = events["start_s"] - begin, events["end_s"].fillna(events["start_s"] + POSITION_S) - begin
     here = events[(ends > 0) & (starts < duration)]
     places = {name: i for i, name in enumerate(nodes(taxa))}
-    above = stored.astype(np.float32) - np.median(stored, axis=0)
+    above = stored.astype(np.float32) - _background(stored, left, here["start_s"] - begin, ends[here.index], settings)
     frequencies = settings.frequencies()
     found = np.zeros(len(here), EVENT)
     for i, event in enumerate(here.itertuples()):
@@ -343,6 +372,8 @@ def _events(
         loud = box.max(axis=0, initial=0)
         told = np.isfinite(event.low_hz) and np.isfinite(event.high_hz)
         inside = (frequencies >= event.low_hz) & (frequencies <= event.high_hz) if told else np.ones(len(loud), bool)
+        if not inside.any():  # narrower than from voice to voice
+            inside[np.abs(frequencies - (event.low_hz + event.high_hz) / 2).argmin()] = True
         peak = int(np.where(inside, loud, -1).argmax())
         seen = frequencies[loud > max(0.4 * loud[peak], 1)] if not told else np.array([event.low_hz, event.high_hz])
         call_type = CALL_TYPES.index(event.call_type) if event.call_type in CALL_TYPES else -1
@@ -354,3 +385,15 @@ def _events(
     centre = centres(found)
     found["snr"][(centre < 0) | (centre >= duration)] = FOLDED_SNR
     return found
+
+
+def _background(
+    stored: np.ndarray, left: float, starts: pd.Series, ends: pd.Series, settings: ScalogramSettings
+) -> np.ndarray:
+    """Power of each voice where no label is, of a window that ``left`` (s) are left of; of all of it if labels cover it."""
+    within = stored[: max(math.ceil(left / settings.hop), 1)]  # behind the end there is nothing
+    time = (np.arange(len(within)) + 0.5) * settings.hop
+    labelled = ((time >= starts.to_numpy()[:, None]) & (time <= ends.to_numpy()[:, None])).any(axis=0)
+    if labelled.all():
+        return np.full(stored.shape[1], np.median(within.min(axis=0)))
+    return np.median(within[~labelled], axis=0)

@@ -26,6 +26,10 @@ NOISES_ASIDE = 5
 """Of as many recordings of noise, one lies under held-out windows alone."""
 
 
+FEWEST = 10
+"""Windows of a taxon below which it is not drawn more often for being rare."""
+
+
 @dataclass(frozen=True)
 class Windows:
     """What a network is fitted on and held against.
@@ -75,16 +79,32 @@ def gather_windows(
         kept = folder / f"held-out-{number}.csv"
         mine, *aside = own_examples(annotations, own.annotations, taxa, scalogram, settings, kept, workers)
         parts.append(mine)
-        weights += [own.weight * len(simulated) / len(mine)] * len(mine)
+        weights += (own.weight * len(simulated) * balanced(mine.events)).tolist()
         checked.append(aside[0])
         tested.append(aside[1])
     train = join(parts)
     learnt = {int(node) for events in train.events for node in np.unique(events["node"][events["snr"] > FOLDED_SNR])}
-    never = [taxon.code for number, taxon in enumerate(taxa) if number not in learnt]
-    if unknown and never:
-        raise UserError(f"taxa: neither the simulator nor the own data have calls of {never[0]!r}; leave it out")
+    never = [taxon.code for number, taxon in enumerate(taxa) if taxon.code in unknown and number not in learnt]
+    if never:
+        raise UserError(
+            f"taxa: neither the simulator nor what is learnt of the own data has calls of {never[0]!r}; leave it out, or "
+            "add recordings (a fifth of them is held out)"
+        )
     recordings = [Path(name) for read in labelled for name in read.recordings.query("exists")["recording"]]
     return Windows(train, weights, join(checked), join(tested), recordings)
+
+
+def balanced(events: Sequence[np.ndarray]) -> np.ndarray:
+    """How often to draw labelled windows, shape (windows,), 1 in all: by the root of how rare the rarest taxon in each is.
+
+    So a species with a hundredth of the windows of another has a tenth of its draws: it is learnt, and is still the rarer one.
+    One of less than :data:`FEWEST` windows counts as one of so many, lest a single label be learnt by heart.
+    """
+    taxa = [np.unique(here["node"][here["snr"] > FOLDED_SNR]) for here in events]
+    windows_of = np.bincount(np.concatenate(taxa)) if taxa else np.zeros(0)
+    fewest = np.array([windows_of[found].min() if len(found) else len(events) for found in taxa])
+    rarity = 1 / np.sqrt(np.maximum(fewest, FEWEST))
+    return rarity / rarity.sum()
 
 
 def _simulate(

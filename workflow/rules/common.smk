@@ -9,7 +9,7 @@ import pandas as pd
 
 # counted up with batpam.STAGE_VERSIONS, so that a stage reruns when its result changes and only then
 STAGE_VERSIONS = {
-    "simulate": 8,
+    "simulate": 9,
     "index": 2,
     "segment": 3,
     "scalogram": 2,
@@ -18,7 +18,7 @@ STAGE_VERSIONS = {
     "health": 1,
     "activity": 4,
     "report": 3,
-    "train": 8,
+    "train": 9,
 }
 
 DEMO = "results/demo"

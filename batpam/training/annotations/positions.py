@@ -74,7 +74,7 @@ def _open(path: Path) -> zipfile.ZipFile:
 
 
 def _not_whole(path: Path, error: Exception) -> UserError:
-    return UserError(f"{printable(path)}: is no whole .npz ({printable(str(error))})")
+    return UserError(f"{printable(path)}: is no whole .npz ({printable(str(error))}); copy it again")
 
 
 def read_positions(path: Path, finder: Finder) -> tuple[list[Event], list[Recording]]:

@@ -82,6 +82,7 @@ def read_raven(path: Path, finder: Finder) -> tuple[list[Event], list[Recording]
     if not file:
         found, exists = finder.find(_own_recording(path), path, printable(path))
         recordings[found] = Recording(found, exists, printable(path), clock="header")
+    view = column(table.columns, ("View",))
     for line, row in _one_view(table, [begin, end, *filter(None, [file, offset])]):
         where = table.where(line)
         if file:
@@ -95,6 +96,7 @@ def read_raven(path: Path, finder: Finder) -> tuple[list[Event], list[Recording]
         in_file_s = number(row[offset], offset, where) if offset else start_s
         if not isnan(in_file_s):
             start_s, end_s = in_file_s, in_file_s + (end_s - start_s)
+        seen = not (view and row[view].casefold().startswith("waveform"))  # which has no frequencies of its own
         channels.setdefault(found, Counter())[_channel(row[channel] if channel else "", where)] += 1
         events.append(
             make_event(
@@ -103,8 +105,8 @@ def read_raven(path: Path, finder: Finder) -> tuple[list[Event], list[Recording]
                 where,
                 start_s=start_s,
                 end_s=end_s,
-                low_hz=number(row[low], low, where) * in_hertz(low) if low else float("nan"),
-                high_hz=number(row[high], high, where) * in_hertz(high) if high else float("nan"),
+                low_hz=number(row[low], low, where) * in_hertz(low) if low and seen else float("nan"),
+                high_hz=number(row[high], high, where) * in_hertz(high) if high and seen else float("nan"),
                 call_type=row[call_type] if call_type else "",
             )
         )
@@ -120,7 +122,7 @@ def read_raven(path: Path, finder: Finder) -> tuple[list[Event], list[Recording]
 
 
 def _one_view(table: Table, same: list[str]) -> list[tuple[int, dict[str, str]]]:
-    """Each selection once: of the views, a spectrogram rather than a waveform, which has no frequencies of its own."""
+    """Each selection once: of the views, a spectrogram rather than a waveform."""
     view = column(table.columns, ("View",))
     if not view:
         return table.rows

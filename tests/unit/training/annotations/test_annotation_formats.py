@@ -179,6 +179,15 @@ class TestRaven:
         assert rows(found.unknown, "label", "count") == [('a "bat"', 1)]
         assert found.events["where"].tolist()[1] == f"{tmp_path}/a.Table.1.selections.txt:5"
 
+    def test_a_waveform_has_no_frequencies(self, read: Read, tmp_path: Path) -> None:
+        touch(tmp_path / "a.wav")
+        alone = "".join(line for line in RAVEN.splitlines(keepends=True) if "Spectrogram" not in line)
+        found = read("a.selections.txt", alone)
+        assert rows(found.events, "start_s", "low_hz", "high_hz", "taxon") == [
+            (0.1, None, None, "Pipistrellus pipistrellus"),
+            (0.5, None, None, "Pipistrellus pipistrellus"),
+        ]
+
     def test_several_files(self, read: Read, tmp_path: Path) -> None:
         touch(tmp_path / "a.wav", tmp_path / "b.WAV")
         table = (
