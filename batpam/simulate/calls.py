@@ -15,6 +15,7 @@ import pandas as pd
 from scipy.interpolate import PchipInterpolator
 
 from batpam.simulate.parameters import parameters
+from batpam.simulate.propagation import SPEED_OF_SOUND
 
 KHZ, MS = 1e3, 1e-3
 
@@ -213,6 +214,16 @@ def loudest_frequency(calls: Sequence[Call]) -> float:
     return float(np.median([call.frequency[call.envelope.argmax()] for call in calls]))
 
 
+def compensated(code: str, calls: Sequence[Call], speed: float) -> list[Call]:
+    """Calls of a bat that flies with a speed (m/s), which horseshoe bats lower by the Doppler shifts of the way to what lies ahead and back.
+
+    So its echoes have the frequency that they hear best (Schnitzler 1968).
+    """
+    if _rows("calls", code)[0]["curve"] != "cf":
+        return list(calls)
+    return [replace(call, frequency=call.frequency / (1 + 2 * speed / SPEED_OF_SOUND)) for call in calls]
+
+
 class _Bat:
     """One bat: what stays the same from call to call, and how its calls are drawn."""
 
@@ -310,7 +321,8 @@ class _Bat:
                 call.duration * (1 - near) + near * (2.2 * MS if late == 0 else (1.6 - 1.0 * late) * MS), 0.5 * MS
             )
             duration = min(call.duration, 0.6 * interval) if cf else min(shorter, 0.6 * interval)
-            call_type = "buzz" if interval < (2 * BUZZ_INTERVAL if cf else BUZZ_INTERVAL) else "echolocation"
+            fast = interval < (2 * BUZZ_INTERVAL if cf else BUZZ_INTERVAL)
+            call_type = "buzz" if buzz and fast else "echolocation"
             level = call.level - weak * (0.4 * near + 0.6 * late)
             calls.append(replace(call, duration=duration, level=level, call_type=call_type))
             time += interval

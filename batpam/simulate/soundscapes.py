@@ -38,8 +38,8 @@ BANDS_HZ = (6e3, 18e3, 30e3, 45e3, 65e3, 95e3, 250e3)
 BAND = 0.05
 """Width of the band that noise is taken in for a signal-to-noise ratio, re its frequency: about that of a voice."""
 
-DULL = (0.35, 0.3, 0.2, 0.15)
-"""Filter by which what is not quite smooth returns high frequencies more weakly."""
+DULL_HZ = 40_000.0
+"""What is not quite smooth returns frequencies above this more weakly, by 6 dB an octave, Hz (general knowledge)."""
 
 FOLDED_SNR = -99.0
 """Of calls of which no more than a mirror image is recorded: nobody can say of what they are, dB."""
@@ -355,11 +355,12 @@ def _add_echoes(
         Delay (samples) of each echo of a smooth surface, and its level re the call, dB, one for each sample of the call.
     """
     copies = []
-    dull = scipy.signal.lfilter(DULL, [1.0], wave)
+    pole = np.exp(-2 * np.pi * DULL_HZ / rate)
+    dull = scipy.signal.lfilter([1 - pole], [1.0, -pole], wave)
     if rng.random() < strength:
         level, delay = draw("echo_level", rng), int(detour * rng.normal(1, 0.03) / SPEED_OF_SOUND * rate)
         _add(samples, dull * 10 ** ((level - farther) / 20), begin + delay)
-        lost = np.abs(np.polyval(DULL[::-1], np.exp(-2j * np.pi * curve / rate)))
+        lost = (1 - pole) / np.abs(1 - pole * np.exp(-2j * np.pi * curve / rate))
         copies.append((delay, level - farther + 20 * np.log10(lost)))
     if rng.random() < 0.3 * strength:  # near a hard surface the direct call is followed by copies hardly weaker
         for _ in range(int(rng.integers(1, 4))):

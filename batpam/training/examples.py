@@ -11,7 +11,7 @@ from batpam.recordings.audio import open_recording, probe
 from batpam.scalograms.settings import ScalogramSettings
 from batpam.scalograms.transform import FLOOR_DB, wavelet_power
 from batpam.simulate import confusers
-from batpam.simulate.calls import call_sequence, loudest_frequency, species_names
+from batpam.simulate.calls import call_sequence, compensated, loudest_frequency, species_names
 from batpam.simulate.parameters import draw, rows_of
 from batpam.simulate.propagation import hearing_range, piston_radius
 from batpam.simulate.soundscapes import (
@@ -50,6 +50,9 @@ SPARE = 0.15
 
 TRIGGERS = 10.0
 """Signal-to-noise ratio of calls that set off a recorder, at least, dB."""
+
+TRIGGERED = 0.3
+"""Share of recordings that begin or end near a call in which they do so within it: most run by the clock, or keep what was before."""
 
 TAIL_BAND_DB = 5.0
 """By how much the tail of a call lies lower in a band of :data:`~batpam.simulate.soundscapes.BAND` than as a whole, dB: a sweep
@@ -159,7 +162,7 @@ def simulate_scene(scenes: Scenes, duration: float, rng: np.random.Generator) ->
 def _cut(
     samples: np.ndarray, events: list[_Event], rate: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, list[_Event]]:
-    """Let a recording begin or end with the window, within a call if one is near: recorders are triggered by calls.
+    """Let a recording begin or end with the window, of some within a call if one is near: recorders are triggered by calls.
 
     Parameters
     ----------
@@ -184,7 +187,7 @@ def _cut(
         and heard.start < edge + SPARE
     ]
     shift = 0
-    if near:
+    if near and rng.random() < TRIGGERED:
         heard = near[int(rng.integers(len(near)))]
         lost = rng.uniform(0, 0.5)
         within = heard.start + (lost if at_start else 1 - lost) * (heard.end - heard.start)
@@ -254,6 +257,7 @@ def _add_bat(
     level, loudest = float(np.median([call.level for call in calls])), loudest_frequency(calls)
     reach = hearing_range(level, loudest, HEARD_SPL + max(wanted - 20, 0))
     speed = draw("speed", rng)
+    calls = compensated(scenes.codes[species], calls, speed)
     flight = Flight(
         closest=reach * draw("closest", rng),
         at=reach * draw("ahead", rng) / speed,

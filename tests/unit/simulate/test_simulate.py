@@ -8,7 +8,7 @@ import soundfile
 from batpam.recordings.audio import probe
 from batpam.recordings.formats.guano import read_guano
 from batpam.simulate import soundscapes
-from batpam.simulate.calls import Call, call_curve, call_sequence, call_types, species_names
+from batpam.simulate.calls import Call, call_curve, call_sequence, call_types, compensated, species_names
 from batpam.simulate.confusers import add_insect, insect_songs
 from batpam.simulate.parameters import rows_of
 from batpam.simulate.propagation import (
@@ -175,8 +175,33 @@ def test_an_approach_without_a_buzz_has_none(monkeypatch):
     rng = np.random.default_rng(2)
     sequences = [call_sequence("Ppip", 2.0, rng, clutter=0.5) for _ in range(30)]
     assert not any(call.call_type == "buzz" for calls in sequences for call in calls)
+    bats = [call_sequence("Rhip", 2.0, rng, clutter=0.5) for _ in range(30)]
+    assert not any(call.call_type == "buzz" for calls in bats for call in calls)
     quickest = [np.diff([c.start for c in calls if c.call_type == "echolocation"]).min() for calls in sequences]
     assert 0.02 < np.median(quickest) < 0.06
+
+
+def test_horseshoe_bats_compensate_for_the_echoes_of_what_lies_ahead():
+    calls = call_sequence("Rhip", 0.5, np.random.default_rng(1), clutter=0.5)
+    slow = compensated("Rhip", calls, 6.0)
+    assert len(slow) == len(calls)
+    ahead = SPEED_OF_SOUND / (SPEED_OF_SOUND - 6.0)  # on the way to a microphone, and as much again on the way back
+    assert slow[0].frequency * ahead**2 == pytest.approx(calls[0].frequency, rel=2e-3)
+    pipistrelle = call_sequence("Ppip", 0.5, np.random.default_rng(1), clutter=0.5)
+    assert compensated("Ppip", pipistrelle, 6.0) == pipistrelle
+
+
+@pytest.mark.parametrize("rate", [192_000, 384_000])
+def test_echoes_are_as_dull_at_every_rate(rate, monkeypatch):
+    monkeypatch.setattr(soundscapes, "draw", lambda name, rng: {"echo_level": -6.0}.get(name, 1.0))
+    call = Call(0.05, 5e-3, np.full(64, 45e3), np.ones(64), (), 120.0)
+    heard = hear_call(
+        np.zeros(rate), call, Flight(closest=3, speed=0.1, detour=5.0, beam=1e-4), Recorder(sample_rate=rate, noise=-60),
+        np.random.default_rng(1), echoes=1,
+    )  # fmt: skip
+    (echo,) = [echo for echo in heard.echoes if echo.start > heard.start + 0.01]
+    spread = 20 * np.log10(8 / 3) + 5 * absorption(45e3)
+    assert echo.level - heard.level == pytest.approx(-6 - spread - 10 * np.log10(1 + (45 / 40) ** 2), abs=1.0)
 
 
 def test_bats_are_heard_as_far_as_published():
