@@ -3,7 +3,7 @@
 __version__ = "0.1.0"
 
 STAGE_VERSIONS = {
-    "simulate": 8,
+    "simulate": 10,
     "index": 2,
     "segment": 3,
     "scalogram": 2,

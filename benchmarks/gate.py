@@ -33,7 +33,8 @@ from batpam.scalograms.settings import ScalogramSettings, hop_grid
 from batpam.scalograms.transform import read_power
 from batpam.segments.gate import CHUNK_S, chunks, screen_recordings, to_segments
 from batpam.simulate import confusers, soundscapes
-from batpam.simulate.calls import call_sequence, species_names
+from batpam.simulate.calls import call_sequence, loudest_frequency, species_names
+from batpam.simulate.propagation import piston_radius
 from batpam.simulate.soundscapes import Flight, Heard, hear_call
 from batpam.simulate.survey import write_wav
 
@@ -108,10 +109,13 @@ def simulate(seed: int) -> tuple[np.ndarray, list[tuple[str, Heard]]]:
 
 def add_pass(samples: np.ndarray, code: str, begins: float, level: float, rng: np.random.Generator) -> list[Heard]:
     """Add a pass whose calls have a median of ``level`` dB over the self-noise; calls spread around it as bats do."""
-    flight = Flight(
-        closest=float(np.exp(rng.uniform(np.log(2.5), np.log(12)))), at=begins + PASS_S / 2, speed=rng.uniform(3, 8)
-    )
     calls = [replace(call, start=begins + call.start) for call in call_sequence(code, PASS_S, rng)]
+    flight = Flight(
+        closest=float(np.exp(rng.uniform(np.log(2.5), np.log(12)))),
+        at=begins + PASS_S / 2,
+        speed=rng.uniform(3, 8),
+        beam=piston_radius(np.deg2rad(30), loudest_frequency(calls)),
+    )
     rehearsal = np.zeros_like(samples)
     tried = [hear_call(rehearsal, call, flight, RECORDER, rng, echoes=0) for call in calls]
     offset = level - np.median([over_nominal(heard) for heard in tried if heard] or [level])

@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -22,7 +23,8 @@ import numpy as np
 import pandas as pd
 
 from batpam.simulate import confusers, soundscapes
-from batpam.simulate.calls import call_sequence
+from batpam.simulate.calls import call_sequence, loudest_frequency
+from batpam.simulate.propagation import piston_radius
 from batpam.simulate.soundscapes import Flight, Recorder, hear_call
 from batpam.simulate.survey import write_wav
 
@@ -60,14 +62,15 @@ def _make_file(site: Path, number: int) -> None:
         confusers.add_clicks(samples, rng.uniform(0.1, 1), floor + rng.uniform(10, 30), RATE, rng)
     for _ in range(rng.poisson(SHARE_WITH_BATS * FILE_S / PASS_S)):
         begins = rng.uniform(0, FILE_S - PASS_S)
+        calls = call_sequence(rng.choice(BATS), PASS_S, rng)
         flight = Flight(
-            closest=float(np.exp(rng.uniform(np.log(2.5), np.log(12)))), at=begins + PASS_S / 2, speed=rng.uniform(3, 8)
+            closest=float(np.exp(rng.uniform(np.log(2.5), np.log(12)))),
+            at=begins + PASS_S / 2,
+            speed=rng.uniform(3, 8),
+            beam=piston_radius(np.deg2rad(30), loudest_frequency(calls)),
         )
-        for call in call_sequence(rng.choice(BATS), PASS_S, rng):
-            moved = type(call)(
-                begins + call.start, call.duration, call.frequency, call.envelope, call.harmonics, call.level
-            )
-            hear_call(samples, moved, flight, RECORDER, rng, echoes=0.5)
+        for call in calls:
+            hear_call(samples, replace(call, start=begins + call.start), flight, RECORDER, rng, echoes=0.5)
     samples += soundscapes.self_noise(len(samples), RECORDER, rng)
     write_wav(_path(site, number), soundscapes.to_pcm16(samples), RATE)
 

@@ -36,7 +36,8 @@ from batpam.scalograms.settings import ScalogramSettings, hop_grid
 from batpam.scalograms.shards import CHUNK_ROWS, PIECE_ROWS, from_bytes, scalogram, to_bytes
 from batpam.scalograms.transform import wavelet_power
 from batpam.simulate import confusers, soundscapes
-from batpam.simulate.calls import call_sequence
+from batpam.simulate.calls import call_sequence, loudest_frequency
+from batpam.simulate.propagation import piston_radius
 from batpam.simulate.soundscapes import Flight, hear_call
 from batpam.tables import MANIFEST, NO_BAT, SEGMENTS, write_table
 
@@ -76,8 +77,10 @@ def simulate(seconds: int) -> np.ndarray:
     stay = min(4.0, seconds / len(BATS))
     for number, bat in enumerate(BATS):
         begins = number * seconds / len(BATS)
-        flight = Flight(closest=rng.uniform(2.5, 12), at=begins + stay / 2, speed=rng.uniform(3, 8))
-        for call in call_sequence(bat, stay, rng):
+        calls = call_sequence(bat, stay, rng)
+        beam = piston_radius(np.deg2rad(30), loudest_frequency(calls))
+        flight = Flight(closest=rng.uniform(2.5, 12), at=begins + stay / 2, speed=rng.uniform(3, 8), beam=beam)
+        for call in calls:
             hear_call(samples, replace(call, start=begins + call.start), flight, RECORDER, rng)
     samples += soundscapes.self_noise(len(samples), RECORDER, rng)
     return soundscapes.to_pcm16(samples)

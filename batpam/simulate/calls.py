@@ -5,7 +5,8 @@ close to vegetation (1). Around it lie the differences between bats and between 
 and spreads are in ``calls.tsv`` and ``social.tsv``.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -14,6 +15,7 @@ import pandas as pd
 from scipy.interpolate import PchipInterpolator
 
 from batpam.simulate.parameters import parameters
+from batpam.simulate.propagation import SPEED_OF_SOUND
 
 KHZ, MS = 1e3, 1e-3
 
@@ -38,6 +40,8 @@ class Call:
         Source level, dB peSPL at 10 cm.
     call_type
         ``echolocation``, ``buzz`` or ``social``.
+    turn
+        Of the head, away from the direction of flight in the plane of the flight and the microphone, rad.
     """
 
     start: float
@@ -47,6 +51,7 @@ class Call:
     harmonics: tuple[tuple[float, float], ...]
     level: float
     call_type: str = "echolocation"
+    turn: float = 0.0
 
 
 STEPS = 64
@@ -61,12 +66,17 @@ BUZZES = 0.65
 BUZZ_INTERVAL = 15 * MS
 """Calls that follow each other faster belong to a buzz, s (approach: 100 to 10-15 ms; Ratcliffe et al. 2013)."""
 
-MOST_BEATS = 5
+MOST_BEATS = 6
 """Wing beats from call to call, at most: bats call with the beat of their wings, and skip some where they look far (Holderied &
 von Helversen 2003, doi 10.1098/rspb.2003.2487; how many: general knowledge)."""
 
-ALTERNATING = ("Nnoc", "Nlei", "Bbar")
-"""Species that alternate between two types of calls, not by clutter."""
+TURN = np.deg2rad(25.0)
+"""Standard deviation of the turns of a head, rad: bats scan with their beam, often by more than could be measured (Seibert et al.
+2013, doi 10.1371/journal.pone.0060752; how far: general knowledge)."""
+
+ALTERNATING = {"Nnoc": 0.6, "Nlei": 0.6, "Bbar": 0.95}
+"""How likely the other type of call follows in species that alternate between two, not by clutter: the barbastelle does so call by
+call (PMC4564259), noctules not as strictly (general knowledge)."""
 
 
 def call_types() -> pd.DataFrame:
@@ -116,11 +126,13 @@ def call_curve(
         envelope = np.clip(u / (2 * rise), 0, 1) ** 0.7 * np.clip((1 - u) / fall, 0, 1) ** 0.7
         return f, envelope * (1 - rng.uniform(0, 0.3) * (1 - u))
     if curve in ("qcf", "fm-qcf"):
+        loudest = rng.uniform(0.5, 0.75) if curve == "fm-qcf" else rng.uniform(0.4, 0.7)
         tau = rng.uniform(0.06, 0.2) if curve == "fm-qcf" else rng.uniform(0.15, 0.35)
         linear = rng.uniform(0.02, 0.12) if curve == "fm-qcf" else rng.uniform(0.1, 0.35)
-        sweep = (np.exp(-u / tau) - np.exp(-1 / tau)) / (1 - np.exp(-1 / tau))
-        f = peak + (start - peak) * ((1 - linear) * sweep + linear * (1 - u)) - (peak - end) * u ** rng.uniform(2, 6)
-        loudest = rng.uniform(0.5, 0.75) if curve == "fm-qcf" else rng.uniform(0.35, 0.65)
+        before, behind = np.minimum(u / loudest, 1), np.maximum(u - loudest, 0) / (1 - loudest)
+        sweep = (np.exp(-before / tau) - np.exp(-1 / tau)) / (1 - np.exp(-1 / tau))
+        f = peak + (start - peak) * ((1 - linear) * sweep + linear * (1 - before))
+        f -= (peak - end) * behind ** rng.uniform(1, 3)
     elif curve == "fm-knee":
         knee = rng.uniform(0.45, 0.7)
         places = [0, 0.5 * knee, knee, knee + 0.6 * (1 - knee), 1]
@@ -192,9 +204,24 @@ def call_sequence(code: str, duration: float, rng: np.random.Generator, *, clutt
             continue
         calls.append(bat.call(types[type_now], time, type_now))
         time += max(bat.interval(types[type_now]), calls[-1].duration * 1.15)
-        if type_now < 2 <= len(types) and rng.random() < (0.6 if code in ALTERNATING else 0.1):
+        if type_now < 2 <= len(types) and rng.random() < ALTERNATING.get(code, 0.1):
             type_now = 1 - type_now if code in ALTERNATING else int(rng.random() < bat.clutter)
     return [call for call in calls if call.start < duration]
+
+
+def loudest_frequency(calls: Sequence[Call]) -> float:
+    """Frequency (Hz) at which most of some calls are loudest, by the median."""
+    return float(np.median([call.frequency[call.envelope.argmax()] for call in calls]))
+
+
+def compensated(code: str, calls: Sequence[Call], speed: float) -> list[Call]:
+    """Calls of a bat that flies with a speed (m/s), which horseshoe bats lower by the Doppler shifts of the way to what lies ahead and back.
+
+    So its echoes have the frequency that they hear best (Schnitzler 1968).
+    """
+    if _rows("calls", code)[0]["curve"] != "cf":
+        return list(calls)
+    return [replace(call, frequency=call.frequency / (1 + 2 * speed / SPEED_OF_SOUND)) for call in calls]
 
 
 class _Bat:
@@ -202,7 +229,7 @@ class _Bat:
 
     def __init__(self, code: str, clutter: float, rng: np.random.Generator) -> None:
         self.code, self.clutter, self.rng = code, clutter, rng
-        names = ("start", "end", "peak", "duration", "interval", "harmonic")
+        names = ("start", "end", "peak", "duration", "interval", "harmonic", "droop")
         # now and then a bat is far from what is typical; the published ranges, from which the spreads are, leave it out
         self.own = {name: float(np.clip(0.65 * rng.standard_t(5), -2.6, 2.6)) for name in names}
         self.own_level = rng.normal(0, 2.5)
@@ -210,7 +237,7 @@ class _Bat:
         # where these, and those of an approach, are loudest differs between bats too
         self.sweeps_from, self.loudest_re_end = rng.uniform(0.6, 1.2), rng.uniform(1.05, 1.35)
         self.skips = rng.beta(0.8, 2.2)
-        self.turn = rng.normal(0, 2.5)  # the head turns: neighbouring calls are alike in level
+        self.turn = TURN * rng.normal()
         # the two types of the barbastelle leave through mouth and nose, some 70 degrees apart (PMC4564259): from one
         # place one of them is often weak
         self.type_level = (rng.uniform(-12, 0), rng.uniform(-18, 0), 0.0) if code == "Bbar" else (0.0,) * 3
@@ -221,29 +248,33 @@ class _Bat:
         return max(float(row[name] + row[f"{name}_sd"] * z), 0.3 * float(row[name]))
 
     def interval(self, row: dict[str, Any]) -> float:
-        """Time to the next call, s; in the open wing beats are skipped, by some bats most of them."""
-        interval = self.draw(row, "interval", -0.8 * (2 * self.clutter - 1) + self.own["interval"], 0.35) * MS
-        return interval * min(self.rng.geometric(1 - self.skips * (1 - self.clutter)), MOST_BEATS)
+        """Time to the next call, s: some wing beats, of which more are skipped in the open, by some bats most of them."""
+        beat = (
+            self.draw(row, "interval", -0.8 * (2 * self.clutter - 1) + self.own["interval"], 0.35) * MS / row["beats"]
+        )
+        return beat * min(self.rng.geometric((1 - self.skips * (1 - self.clutter)) / row["beats"]), MOST_BEATS)
 
     def call(self, row: dict[str, Any], time: float, number: int = 0) -> Call:
         """A search call."""
         rng = self.rng
         self.clutter = float(np.clip(self.clutter + 0.04 * rng.normal(), 0, 1))
-        self.turn = 0.7 * self.turn + 0.7 * rng.normal(0, 2.5)
+        self.turn = 0.7 * self.turn + 0.7 * TURN * rng.normal()
         tilt, cf = 2 * self.clutter - 1, row["curve"] == "cf"
         duration = self.draw(row, "duration", -1.1 * tilt + self.own["duration"], 0.25) * MS
         start = self.draw(row, "start", 1.1 * tilt + self.own["start"], 0.25) * KHZ
         end = self.draw(row, "end", 0.4 * tilt + self.own["end"], 0.2) * KHZ
         peak = self.draw(row, "peak", (0.0 if cf else 0.5 * tilt) + self.own["peak"], 0.05 if cf else 0.2) * KHZ
         curve = row["curve"]
+        if curve in ("qcf", "fm-qcf"):  # what ends flat is loudest a little above its end
+            end = peak - (row["peak"] - row["end"]) * KHZ * np.exp(0.5 * self.own["droop"] + 0.2 * rng.normal())
         if curve == "fm-qcf" and self.clutter > self.sweeps_from:
             curve, duration, start, peak = "fm", 0.6 * duration, 1.1 * start, self.loudest_re_end * end
         if not cf and curve != "arch":
             end = min(end, peak - 300.0)
             start = max(start, peak + 300.0)
         frequency, envelope = call_curve(curve, start, end, peak, rng)
-        level = row["level"] + self.own_level + self.turn + self.type_level[number] + rng.normal(0, 1.5) - 4 * tilt
-        return Call(time, duration, frequency, _swell(envelope, rng), self.harmonics(row), level)
+        level = row["level"] + self.own_level + self.type_level[number] + rng.normal(0, 1.5) - 4 * tilt
+        return Call(time, duration, frequency, _swell(envelope, rng), self.harmonics(row), level, turn=self.turn)
 
     def harmonics(self, row: dict[str, Any]) -> tuple[tuple[float, float], ...]:
         """Pairs of multiple and level of a call."""
@@ -257,7 +288,7 @@ class _Bat:
     def approach(self, row: dict[str, Any], time: float, *, buzz: bool) -> list[Call]:
         """Approach and, at will, feeding buzz.
 
-        Intervals fall from some 70 to 12 ms, then to 5 to 7 ms; calls shorten to half a millisecond, sweep wider and then,
+        Intervals fall from some 70 to 12 ms, then to 5 to 7 ms (without a buzz to 25 to 50 ms, before something that is not caught); calls shorten to half a millisecond, sweep wider and then,
         in the second part of the buzz, sink to some 0.7 of their frequency, and lose 10 to 20 dB (Ratcliffe et al. 2013;
         P. pipistrellus: 0.8 ms calls every 5.3 ms, 37.5 kHz where search calls have 49.5, Tadarida's sample). Horseshoe bats
         keep their frequency and shorten their calls.
@@ -266,13 +297,14 @@ class _Bat:
         approach, final = int(rng.integers(4, 13)), int(rng.integers(5, 20) if cf else rng.integers(10, 55))
         final *= buzz
         shortest = rng.uniform(12e-3, 20e-3) if cf else rng.uniform(5e-3, 7.5e-3)
+        closest = 10 * MS if buzz else rng.uniform(25 * MS, 50 * MS)  # a branch is not caught
         sink, weak, wide = rng.uniform(0.2, 0.4), rng.uniform(8, 22), rng.uniform(1.0, 1.5)
         calls = []
         for i in range(approach + final):
             near = min((i + 1) / approach, 1.0)  # 0 to 1 over the approach
             late = max(i - approach, 0) / max(final, 1)  # 0 to 1 over the buzz
             call = self.call(row, time)
-            interval = 70 * MS * (10 / 70) ** near if late == 0 else max(10 * MS * (1 - 3 * late), shortest)
+            interval = 70 * MS * (closest / (70 * MS)) ** near if late == 0 else max(10 * MS * (1 - 3 * late), shortest)
             interval *= rng.uniform(0.93, 1.07)
             frequency, curve = call.frequency, row["curve"]
             if not cf:
@@ -284,14 +316,15 @@ class _Bat:
                     frequency, envelope = call_curve(
                         "fm", high * fall, low * fall * (1 - 0.06 * near), low * fall * self.loudest_re_end, rng
                     )
-                    call = Call(time, call.duration, frequency, envelope, call.harmonics, call.level)
+                    call = replace(call, frequency=frequency, envelope=envelope)
             shorter = max(
                 call.duration * (1 - near) + near * (2.2 * MS if late == 0 else (1.6 - 1.0 * late) * MS), 0.5 * MS
             )
             duration = min(call.duration, 0.6 * interval) if cf else min(shorter, 0.6 * interval)
-            call_type = "buzz" if interval < (2 * BUZZ_INTERVAL if cf else BUZZ_INTERVAL) else "echolocation"
+            fast = interval < (2 * BUZZ_INTERVAL if cf else BUZZ_INTERVAL)
+            call_type = "buzz" if buzz and fast else "echolocation"
             level = call.level - weak * (0.4 * near + 0.6 * late)
-            calls.append(Call(time, duration, call.frequency, call.envelope, call.harmonics, level, call_type))
+            calls.append(replace(call, duration=duration, level=level, call_type=call_type))
             time += interval
         return calls
 
@@ -310,7 +343,7 @@ class _Bat:
             frequency, envelope = call_curve(row["curve"], start, end, peak, rng)
             loud = level + rng.normal(0, 1.5) - 1.5 * abs(i - 0.5 * parts)
             harmonics = self.harmonics(row)
-            calls.append(Call(time, duration, frequency, _swell(envelope, rng), harmonics, loud, "social"))
+            calls.append(Call(time, duration, frequency, _swell(envelope, rng), harmonics, loud, "social", self.turn))
             time += max(period * rng.normal(1, 0.06), 1.05 * duration)
         return calls
 

@@ -15,8 +15,8 @@ import scipy.ndimage
 import scipy.signal
 
 from batpam.simulate.parameters import draw, draw_many, parameters, rows_of
-from batpam.simulate.propagation import absorption, microphone_gain
-from batpam.simulate.soundscapes import VISIBLE_DB, Heard, Recorder
+from batpam.simulate.propagation import absorption
+from batpam.simulate.soundscapes import VISIBLE_DB, Heard, Recorder, sensitivity
 
 BAND_DB = 20.0
 """The band of a sound is where its spectrum is within this of its maximum."""
@@ -165,7 +165,7 @@ def _song_colour(song: pd.Series, pitch: float, far: float, recorder: Recorder) 
     width = np.where(f < peak, np.log(peak / low), np.log(high / peak))
     band = np.maximum(-BAND_DB * (np.log(f / peak) / width) ** 2, -50.0)
     air = -(absorption(f) - absorption(peak)) * far
-    return f, 10 ** ((band + air + microphone_gain(f, recorder.resonance, recorder.roll_off)) / 20)
+    return f, 10 ** ((band + air + sensitivity(f, recorder)) / 20)
 
 
 def _pulse(

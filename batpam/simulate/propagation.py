@@ -5,6 +5,9 @@ import numpy as np
 SPEED_OF_SOUND = 343.0
 """m/s, at 20 °C."""
 
+HALF_AMPLITUDE = 2.215
+"""Where ``2 J1(x) / x`` is 0.5."""
+
 
 def absorption(frequency: np.ndarray | float, temperature: float = 15.0, humidity: float = 80.0) -> np.ndarray:
     """Atmospheric absorption after ISO 9613-1, at 101.325 kPa.
@@ -59,24 +62,50 @@ def transmission_loss(
     return 20 * np.log10(far) + np.maximum(loss, 0.0)
 
 
-def beam_loss(frequency: np.ndarray, angle: float) -> np.ndarray:
-    """Loss off the axis of the sonar beam, dB: 6 dB at 50° for 30 kHz, a narrower beam above, 25 dB at most.
+def beam_loss(frequency: np.ndarray, angle: float, radius: float) -> np.ndarray:
+    """Loss off the axis of the sonar beam, dB, as of a piston, whose beam narrows as the frequency rises.
+
+    Beams of bats that fly in the open follow the piston (Surlykke et al. 2009, doi 10.1098/rspb.2008.1505): half the
+    amplitude is left where ``2 J1(x) / x`` is 0.5. The gaps between its side lobes are left out, ``10 log10(1 + 3 (x / 2.215)**3)``
+    is nearly what lies over them; with ``2 sin(angle / 2)`` for ``sin(angle)`` it falls on behind the bat.
 
     Parameters
     ----------
     frequency
         Hz.
     angle
-        Between the direction of flight and the microphone, rad.
+        Between the axis of the beam and the microphone, rad, of either sign.
+    radius
+        Of the piston, m (:func:`piston_radius`).
+
+    Examples
+    --------
+    >>> radius = piston_radius(np.deg2rad(30), 40e3)
+    >>> beam_loss(np.array([40e3, 80e3]), np.deg2rad(30), radius).round(1)
+    array([ 6., 14.])
     """
-    half_width = np.deg2rad(50.0) * (30_000.0 / np.asarray(frequency, float)) ** 0.4
-    return np.minimum(6.0 * (angle / half_width) ** 2, 25.0)
+    x = 4 * np.pi * np.asarray(frequency, float) * radius / SPEED_OF_SOUND * np.abs(np.sin(angle / 2))
+    return 10 * np.log10(1 + 3 * (x / HALF_AMPLITUDE) ** 3)
 
 
-def microphone_gain(frequency: np.ndarray, resonance: float = 24_000.0, roll_off: float = 70_000.0) -> np.ndarray:
-    """Response of a MEMS microphone, dB: a resonance and a first-order fall (6 dB an octave) above ``roll_off`` (Hz)."""
+def piston_radius(half_width: float, frequency: float) -> float:
+    """Radius (m) of a piston that has half its amplitude ``half_width`` (rad) off its axis, at a frequency (Hz)."""
+    return HALF_AMPLITUDE * SPEED_OF_SOUND / (4 * np.pi * frequency * np.sin(half_width / 2))
+
+
+def hearing_range(level: float, frequency: float, threshold: float) -> float:
+    """How far (m) a bat of a source level (dB peSPL at 10 cm) is heard on its axis with a level (dB SPL) at a frequency (Hz)."""
+    distance = np.geomspace(0.3, 200, 200)
+    arrives = level - 20 - 20 * np.log10(distance) - absorption(frequency) * np.maximum(distance - 1, 0)
+    return float(np.interp(-threshold, -arrives, distance))
+
+
+def microphone_gain(
+    frequency: np.ndarray | float, resonance: float = 24_000.0, roll_off: float = 70_000.0, order: float = 1.0
+) -> np.ndarray:
+    """Response of a MEMS microphone, dB: a resonance and a fall of 6 dB an octave, times ``order``, above ``roll_off`` (Hz)."""
     f = np.asarray(frequency, float)
-    return 4.0 * np.exp(-(np.log(f / resonance) ** 2) / 0.15) - 10 * np.log10(1 + (f / roll_off) ** 2)
+    return 4.0 * np.exp(-(np.log(f / resonance) ** 2) / 0.15) - 10 * order * np.log10(1 + (f / roll_off) ** 2)
 
 
 def fly_past(times: np.ndarray, closest: float, speed: float, at: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -38,8 +38,8 @@ BANDS_HZ = (6e3, 18e3, 30e3, 45e3, 65e3, 95e3, 250e3)
 BAND = 0.05
 """Width of the band that noise is taken in for a signal-to-noise ratio, re its frequency: about that of a voice."""
 
-DULL = (0.35, 0.3, 0.2, 0.15)
-"""Filter by which what is not quite smooth returns high frequencies more weakly."""
+DULL_HZ = 40_000.0
+"""What is not quite smooth returns frequencies above this more weakly, by 6 dB an octave, Hz (general knowledge)."""
 
 FOLDED_SNR = -99.0
 """Of calls of which no more than a mirror image is recorded: nobody can say of what they are, dB."""
@@ -62,8 +62,12 @@ class Recorder:
         Self-noise in a band of 1 Hz, dB SPL.
     roll_off
         Frequency at which the microphone begins to fall, Hz.
+    roll_off_order
+        How steeply it does, times 6 dB an octave.
     resonance
         Resonance of the microphone, Hz.
+    high_pass
+        Frequency of a second-order filter below which sound and noise are taken out, Hz; 0: none.
     response, noise_colour
         What case and electronics add to the response to sound, and to the self-noise, dB at :data:`COLOUR_HZ`.
     alias_rejection
@@ -74,7 +78,9 @@ class Recorder:
     full_scale: float = 95.0
     noise: float = -20.0
     roll_off: float = 70_000.0
+    roll_off_order: float = 1.0
     resonance: float = 24_000.0
+    high_pass: float = 0.0
     response: tuple[float, ...] = (0.0,) * 6
     noise_colour: tuple[float, ...] = (0.0,) * 6
     alias_rejection: float = 80.0
@@ -94,6 +100,8 @@ class Flight:
         m/s.
     detour
         How much longer the way over the nearest smooth surface is (ground, water, a wall), m.
+    beam
+        Radius of the piston that sends as the bat does (:func:`~batpam.simulate.propagation.beam_loss`), m.
     temperature, humidity
         °C, %.
     """
@@ -102,6 +110,7 @@ class Flight:
     at: float = 0.0
     speed: float = 6.0
     detour: float = 1.0
+    beam: float = 5e-3
     temperature: float = 15.0
     humidity: float = 80.0
 
@@ -172,6 +181,9 @@ def hear_call(
     )
     duration = call.duration / doppler
     count = max(int(duration * rate), 8)
+    begin = int((call.start + distance / SPEED_OF_SOUND) * rate)
+    if begin + count < 0 or begin > len(samples):
+        return None
     u = np.linspace(0, 1, count)
     steps = np.linspace(0, 1, len(call.frequency))
     curve = np.interp(u, steps, call.frequency) * doppler
@@ -181,23 +193,22 @@ def hear_call(
     weather = {"temperature": flight.temperature, "humidity": flight.humidity}
 
     def received(multiple: float, level: float) -> np.ndarray:
-        frequency = curve * multiple
-        loss = transmission_loss(frequency, distance, **weather)
-        gain = call.level - 20 + level - loss - beam_loss(frequency, angle) - recorder.full_scale
-        gain += microphone_gain(frequency, recorder.resonance, recorder.roll_off)
-        gain += _colour(frequency, recorder.response)
+        frequency = call.frequency * doppler * multiple  # what happens to it is smooth
+        loss = transmission_loss(frequency, distance, **weather) + beam_loss(frequency, angle - call.turn, flight.beam)
+        gain = call.level - 20 + level - loss - recorder.full_scale
+        gain += sensitivity(frequency, recorder)
         gain[frequency > 0.48 * rate] -= recorder.alias_rejection
-        return envelope * 10 ** (gain / 20)
+        return envelope * 10 ** (np.interp(u, steps, gain) / 20)
 
     amplitude = received(1.0, 0.0)
     wave = amplitude * np.sin(phase)
     for multiple, level in call.harmonics:
         wave += received(multiple, level) * np.sin(multiple * phase)
-    begin = int((call.start + distance / SPEED_OF_SOUND) * rate)
     _add(samples, wave, begin)
-    farther = transmission_loss(curve, distance + flight.detour, **weather) - transmission_loss(
-        curve, distance, **weather
-    )
+    farther = [
+        transmission_loss(call.frequency * doppler, far, **weather) for far in (distance, distance + flight.detour)
+    ]
+    farther = np.interp(u, steps, farther[1] - farther[0])
     copies = _add_echoes(samples, wave, curve, begin, rate, flight.detour, farther, echoes, rng) if echoes > 0 else []
     loudest = int(amplitude.argmax())
     if amplitude[loudest] < 1e-12:
@@ -344,11 +355,12 @@ def _add_echoes(
         Delay (samples) of each echo of a smooth surface, and its level re the call, dB, one for each sample of the call.
     """
     copies = []
-    dull = scipy.signal.lfilter(DULL, [1.0], wave)
+    pole = np.exp(-2 * np.pi * DULL_HZ / rate)
+    dull = scipy.signal.lfilter([1 - pole], [1.0, -pole], wave)
     if rng.random() < strength:
         level, delay = draw("echo_level", rng), int(detour * rng.normal(1, 0.03) / SPEED_OF_SOUND * rate)
         _add(samples, dull * 10 ** ((level - farther) / 20), begin + delay)
-        lost = np.abs(np.polyval(DULL[::-1], np.exp(-2j * np.pi * curve / rate)))
+        lost = (1 - pole) / np.abs(1 - pole * np.exp(-2j * np.pi * curve / rate))
         copies.append((delay, level - farther + 20 * np.log10(lost)))
     if rng.random() < 0.3 * strength:  # near a hard surface the direct call is followed by copies hardly weaker
         for _ in range(int(rng.integers(1, 4))):
@@ -413,12 +425,12 @@ def self_noise(length: int, recorder: Recorder, rng: np.random.Generator, *, win
         dB by which wind rises above the self-noise at 8 kHz; it falls with the square of the frequency, above 1 kHz.
     """
     size = scipy.fft.next_fast_len(length, real=True)
-    spectrum = scipy.fft.rfft(rng.standard_normal(size, np.float32))
+    spectrum = rng.standard_normal(2 * (size // 2 + 1), np.float32).view(np.complex64)  # of white noise
     f = scipy.fft.rfftfreq(size, 1 / recorder.sample_rate)[1:]
     some = np.geomspace(f[0], f[-1], 600)
     spectrum[1:] *= np.interp(f, some, _noise_density(some, recorder, wind)).astype(np.float32)
     spectrum[0] = 0
-    return scipy.fft.irfft(spectrum, size)[:length] * np.float32(np.sqrt(recorder.sample_rate / 2))
+    return scipy.fft.irfft(spectrum, size)[:length] * np.float32(np.sqrt(recorder.sample_rate * size) / 2)
 
 
 def noise_level(f: np.ndarray | float, recorder: Recorder, wind: float = 0.0) -> np.ndarray:
@@ -429,14 +441,36 @@ def noise_level(f: np.ndarray | float, recorder: Recorder, wind: float = 0.0) ->
 
 def _noise_density(f: np.ndarray, recorder: Recorder, wind: float) -> np.ndarray:
     """Amplitude of the noise in a band of 1 Hz, full scale 1, at frequencies (Hz)."""
-    shape = 10 ** (microphone_gain(f, recorder.resonance, recorder.roll_off) / 20) * 0.7 + 0.5
+    gain = microphone_gain(f, recorder.resonance, recorder.roll_off, recorder.roll_off_order)
+    shape = 10 ** (gain / 20) * 0.7 + 0.5
     shape = shape * np.sqrt(1 + 3_000.0 / f) * 10 ** (_colour(f, recorder.noise_colour) / 20)
     if wind > 0:
         shape = shape + 10 ** (wind / 20) * (8_000.0 / np.maximum(f, 1_000.0)) ** 2
-    return shape * 10 ** ((recorder.noise - recorder.full_scale) / 20)
+    return shape * 10 ** ((recorder.noise - recorder.full_scale + _passed(f, recorder)) / 20)
 
 
-def _colour(frequency: np.ndarray, colour: tuple[float, ...]) -> np.ndarray:
+def sensitivity(f: np.ndarray | float, recorder: Recorder) -> np.ndarray:
+    """Response of a recorder to sound of frequencies (Hz), dB."""
+    gain = microphone_gain(f, recorder.resonance, recorder.roll_off, recorder.roll_off_order)
+    return gain + _colour(f, recorder.response) + _passed(f, recorder)
+
+
+def through_microphone(samples: np.ndarray, recorder: Recorder) -> np.ndarray:
+    """Sound as a recorder writes it, shape (n,)."""
+    size = scipy.fft.next_fast_len(len(samples), real=True)
+    spectrum = scipy.fft.rfft(samples.astype(np.float32), size)
+    f = scipy.fft.rfftfreq(size, 1 / recorder.sample_rate)[1:]
+    some = np.geomspace(f[0], f[-1], 600)
+    spectrum[1:] *= np.interp(f, some, 10 ** (sensitivity(some, recorder) / 20)).astype(np.float32)
+    return scipy.fft.irfft(spectrum, size)[: len(samples)]
+
+
+def _passed(f: np.ndarray | float, recorder: Recorder) -> np.ndarray:
+    """What the high-pass of a recorder leaves of frequencies (Hz), dB."""
+    return -10 * np.log10(1 + (recorder.high_pass / np.asarray(f, float)) ** 4)
+
+
+def _colour(frequency: np.ndarray | float, colour: tuple[float, ...]) -> np.ndarray:
     return np.interp(np.log(frequency), np.log(COLOUR_HZ), colour)
 
 

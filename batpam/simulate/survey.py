@@ -17,8 +17,9 @@ from guano import GuanoFile
 from batpam.files import written_whole
 from batpam.progress import Progress
 from batpam.simulate import confusers, soundscapes
-from batpam.simulate.calls import call_sequence, species_names
+from batpam.simulate.calls import call_sequence, compensated, loudest_frequency, species_names
 from batpam.simulate.parameters import draw
+from batpam.simulate.propagation import piston_radius
 from batpam.simulate.soundscapes import Flight, Recorder, hear_call
 from batpam.survey import night_of, zone
 from batpam.tables import TRUTH, provenance, write_table
@@ -146,15 +147,18 @@ def _simulate_visit(visit: _Visit) -> list[dict[str, Any]]:
     for bat, code in enumerate(flights):
         length = rng.uniform(1.5, 4.0)
         begins = rng.uniform(-0.5, duration - 0.5)
+        speed = rng.uniform(3, 8)
+        calls = compensated(code, call_sequence(code, length, rng), speed)
         flight = Flight(
             closest=float(np.exp(rng.uniform(np.log(2.5), np.log(12)))),
             at=begins + length / 2,
-            speed=rng.uniform(3, 8),
+            speed=speed,
             detour=draw("detour", rng),
+            beam=piston_radius(np.deg2rad(30), loudest_frequency(calls)),
             temperature=13.0,
             humidity=80.0,
         )
-        for call in call_sequence(code, length, rng):
+        for call in calls:
             moved = replace(call, start=begins + call.start)
             heard = hear_call(samples, moved, flight, recorder, rng, echoes=0.5)
             if heard is None:

@@ -11,8 +11,9 @@ from batpam.recordings.audio import open_recording, probe
 from batpam.scalograms.settings import ScalogramSettings
 from batpam.scalograms.transform import FLOOR_DB, wavelet_power
 from batpam.simulate import confusers
-from batpam.simulate.calls import call_sequence, species_names
+from batpam.simulate.calls import call_sequence, compensated, loudest_frequency, species_names
 from batpam.simulate.parameters import draw, rows_of
+from batpam.simulate.propagation import hearing_range, piston_radius
 from batpam.simulate.soundscapes import (
     BAND,
     COLOUR_HZ,
@@ -24,6 +25,8 @@ from batpam.simulate.soundscapes import (
     noise_level,
     reverberation,
     self_noise,
+    sensitivity,
+    through_microphone,
     to_pcm16,
     trim,
 )
@@ -48,12 +51,21 @@ SPARE = 0.15
 TRIGGERS = 10.0
 """Signal-to-noise ratio of calls that set off a recorder, at least, dB."""
 
+TRIGGERED = 0.3
+"""Share of recordings that begin or end near a call in which they do so within it: most run by the clock, or keep what was before."""
+
 TAIL_BAND_DB = 5.0
 """By how much the tail of a call lies lower in a band of :data:`~batpam.simulate.soundscapes.BAND` than as a whole, dB: a sweep
 has its tail in all of its band. The sweep itself loses some of that in such a band, which is taken off."""
 
-MARGIN = 0.03
-"""What is simulated before and after a window, so that calls at its ends are whole, s."""
+HEARD_SPL = 40.0
+"""Level of a call that just arrives, dB SPL (recordings of 20 dB and less); what is louder comes from nearer by as much."""
+
+MARGIN = 0.08
+"""What is simulated before and after a window, so that calls at its ends are whole, the long ones of horseshoe bats too, s."""
+
+BEFORE = 0.3
+"""So long before a scene a bat begins to call, s: its calls need time to arrive."""
 
 
 _Event = tuple[int, int, Heard]
@@ -125,13 +137,13 @@ def simulate_scene(scenes: Scenes, duration: float, rng: np.random.Generator) ->
     rain = _level_of("rain", rng)
     if rain is not None:
         level = float(noise_level(4e4, recorder, wind)) + rain
-        confusers.add_rain(samples, draw("drops", rng), level, rate, rng)
+        drops = np.zeros(len(samples))
+        confusers.add_rain(drops, draw("drops", rng), level, rate, rng)
+        samples += through_microphone(drops, recorder)
     if own is not None or rain is not None:
         # calls are held against the noise that is really there
-        there = np.array([_level_at(samples, rate, f) for f in np.minimum(COLOUR_HZ, 0.45 * rate)])
-        colour = (
-            np.array(recorder.noise_colour) + there - noise_level(np.minimum(COLOUR_HZ, 0.45 * rate), recorder, wind)
-        )
+        some = np.minimum(COLOUR_HZ, 0.45 * rate)
+        colour = np.array(recorder.noise_colour) + _level_at(samples, rate, some) - noise_level(some, recorder, wind)
         recorder = replace(recorder, noise_colour=tuple(colour))
     events = _add_confusers(samples, recorder, wind, rng, insects=scenes.insects, species=len(scenes.codes))
     for _ in range(int(rng.choice([0, 1, 2, 3], p=[0.25, 0.46, 0.21, 0.08]))):
@@ -150,7 +162,7 @@ def simulate_scene(scenes: Scenes, duration: float, rng: np.random.Generator) ->
 def _cut(
     samples: np.ndarray, events: list[_Event], rate: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, list[_Event]]:
-    """Let a recording begin or end with the window, within a call if one is near: recorders are triggered by calls.
+    """Let a recording begin or end with the window, of some within a call if one is near: recorders are triggered by calls.
 
     Parameters
     ----------
@@ -175,7 +187,7 @@ def _cut(
         and heard.start < edge + SPARE
     ]
     shift = 0
-    if near:
+    if near and rng.random() < TRIGGERED:
         heard = near[int(rng.integers(len(near)))]
         lost = rng.uniform(0, 0.5)
         within = heard.start + (lost if at_start else 1 - lost) * (heard.end - heard.start)
@@ -220,6 +232,8 @@ def _draw_recorder(rng: np.random.Generator) -> Recorder:
         full_scale=draw("full_scale", rng),
         noise=draw("noise", rng),
         roll_off=draw("roll_off", rng),
+        roll_off_order=draw("roll_off_order", rng),
+        high_pass=draw("high_pass", rng) if rng.random() < 0.2 else 0.0,
         resonance=draw("resonance", rng),
         response=tuple(colours[0]),
         noise_colour=tuple(colours[1]),
@@ -230,22 +244,34 @@ def _draw_recorder(rng: np.random.Generator) -> Recorder:
 def _add_bat(
     samples: np.ndarray, scenes: Scenes, recorder: Recorder, wind: float, rng: np.random.Generator
 ) -> list[_Event]:
-    """Add a bat; the signal-to-noise ratio is drawn and sets its level, the distance sets the colour."""
+    """Add a bat; the signal-to-noise ratio is drawn and sets its level, distance and beam set the colour."""
     known = species_names()
     often = np.array([code in known for code in scenes.codes]) * np.array(scenes.encounters or 1.0)
     species = int(rng.choice(len(scenes.codes), p=often / often.sum()))
     duration = len(samples) / recorder.sample_rate
+    calls = [
+        replace(call, start=call.start - BEFORE)
+        for call in call_sequence(scenes.codes[species], duration + BEFORE, rng)
+    ]
+    wanted = draw("snr" if rng.random() < 0.85 else "snr_near", rng)
+    level, loudest = float(np.median([call.level for call in calls])), loudest_frequency(calls)
+    reach = hearing_range(level, loudest, HEARD_SPL + max(wanted - 20, 0))
+    speed = draw("speed", rng)
+    calls = compensated(scenes.codes[species], calls, speed)
     flight = Flight(
-        **{name: draw(name, rng) for name in ("closest", "at", "speed", "detour", "temperature", "humidity")}
+        closest=reach * draw("closest", rng),
+        at=reach * draw("ahead", rng) / speed,
+        speed=speed,
+        beam=piston_radius(np.deg2rad(draw("beam", rng)), loudest),
+        **{name: draw(name, rng) for name in ("detour", "temperature", "humidity")},
     )
-    calls = call_sequence(scenes.codes[species], duration, rng)
     if rng.random() < 0.3:  # it comes or goes
         cut = rng.uniform(0, duration)
         calls = (
             [call for call in calls if call.start < cut] if rng.random() < 0.5 else [c for c in calls if c.start > cut]
         )
-    wanted = draw("snr" if rng.random() < 0.85 else "snr_near", rng)
     near = draw("overdriven", rng) if rng.random() < 0.06 else None  # so near that it fills or overdrives the recorder
+    places = int(rng.integers(2**32))  # where a bat is, the same surfaces return all of its calls
     echoes, tail = draw("echoes", rng), draw("reverberation", rng) if rng.random() < 0.75 else None
     alone, shift = np.zeros(len(samples)), None
     found: list[_Event] = []
@@ -258,7 +284,8 @@ def _add_bat(
         if shift is None:
             continue
         louder = replace(call, level=call.level + shift)
-        heard = hear_call(alone, louder, flight, recorder, rng, echoes=echoes * scenes.echoes, wind=wind)
+        surfaces = np.random.default_rng(places)
+        heard = hear_call(alone, louder, flight, recorder, surfaces, echoes=echoes * scenes.echoes, wind=wind)
         if heard is not None:
             found.append((species, CALL_TYPES.index(call.call_type), replace(heard, echoes=())))
             returned += heard.echoes
@@ -290,23 +317,28 @@ def _add_confusers(
         for kind in rng.choice(kinds, int(rng.integers(1, 3)), replace=False):
             songs += confusers.add_insect(samples, str(kind), floor + level - rng.uniform(0, 10), recorder, rng)
     noises: list[Heard] = []
+    heard_there: list[Heard] = []
+    sound = np.zeros(len(samples))
     if (level := _level_of("clicks", rng)) is not None:
-        noises += confusers.add_clicks(samples, draw("clicks", rng), floor + level, rate, rng)
+        heard_there += confusers.add_clicks(sound, draw("clicks", rng), floor + level, rate, rng)
+    for kind, add in (("keys", confusers.add_keys), ("rodents", confusers.add_rodent)):
+        if (level := _level_of(kind, rng)) is not None:
+            heard_there += add(sound, floor + level, rate, rng)
     if (level := _level_of("tones", rng)) is not None:
         for _ in range(int(rng.integers(1, 4))):
             frequency = rng.uniform(10e3, 0.45 * rate)
             noises += confusers.add_tone(samples, frequency, floor + level - rng.uniform(0, 10), rate, rng)
-    for sound, add in (
-        ("switching", confusers.add_switching), ("keys", confusers.add_keys), ("rodents", confusers.add_rodent)
-    ):  # fmt: skip
-        if (level := _level_of(sound, rng)) is not None:
-            noises += add(samples, floor + level, rate, rng)
+    if (level := _level_of("switching", rng)) is not None:
+        noises += confusers.add_switching(samples, floor + level, rate, rng)
     if (level := _level_of("birds", rng)) is not None:
         birds = np.zeros(len(samples))
-        noises += confusers.add_bird(birds, floor + level, rate, rng)
-        samples += birds
+        heard_there += confusers.add_bird(birds, floor + level, rate, rng)
+        sound += birds
         if rng.random() < 0.5:  # they sing from within the leaves
-            samples += reverberation(birds, rate, draw("reverberation", rng), rng)
+            sound += reverberation(birds, rate, draw("reverberation", rng), rng)
+    if sound.any():
+        samples += through_microphone(sound, recorder)
+        noises += [replace(h, level=h.level + float(sensitivity(max(h.peak, 1e3), recorder))) for h in heard_there]
     if (level := _level_of("gusts", rng)) is not None:
         confusers.add_wind(samples, level, rate, rng)
     found = []
@@ -333,8 +365,8 @@ def _own_noise(path: Path, duration: float, rng: np.random.Generator) -> tuple[n
         return recording.read(first, min(first + wanted, info.readable)).astype(float), info.rate
 
 
-def _level_at(samples: np.ndarray, rate: float, frequency: float) -> float:
-    """Level of noise around a frequency (Hz) as :func:`noise_level` gives it, by the median over time."""
+def _level_at(samples: np.ndarray, rate: float, frequency: np.ndarray | float) -> np.ndarray:
+    """Level of noise around frequencies (Hz) as :func:`noise_level` gives it, by the median over time."""
     f, density = scipy.signal.welch(samples, rate, nperseg=min(1024, len(samples)), average="median")
-    power = float(np.interp(frequency, f, density))
-    return float(10 * np.log10(max(power, 1e-20) * BAND * frequency) + 3.0)
+    power = np.interp(frequency, f, density)
+    return 10 * np.log10(np.maximum(power, 1e-20) * BAND * frequency) + 3.0

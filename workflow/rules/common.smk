@@ -9,7 +9,7 @@ import pandas as pd
 
 # counted up with batpam.STAGE_VERSIONS, so that a stage reruns when its result changes and only then
 STAGE_VERSIONS = {
-    "simulate": 8,
+    "simulate": 10,
     "index": 2,
     "segment": 3,
     "scalogram": 2,

@@ -51,6 +51,8 @@ def test_values_of_calls_are_those_of_bats() -> None:
     for name in VALUES:
         assert calls[f"{name}_sd"].between(0.005 * calls[name], 0.4 * calls[name]).all(), name
     assert (calls["duration"] < 0.7 * calls["interval"]).all()
+    beat = calls["interval"] / calls["beats"]
+    assert calls["beats"].isin([1, 2, 3]).all() and beat.between(40, 200).all()
 
 
 def test_sweeps_fall_through_their_peak() -> None:

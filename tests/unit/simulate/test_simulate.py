@@ -2,15 +2,24 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.special
 import soundfile
 
 from batpam.recordings.audio import probe
 from batpam.recordings.formats.guano import read_guano
 from batpam.simulate import soundscapes
-from batpam.simulate.calls import call_sequence, call_types, species_names
+from batpam.simulate.calls import Call, call_curve, call_sequence, call_types, compensated, species_names
 from batpam.simulate.confusers import add_insect, insect_songs
 from batpam.simulate.parameters import rows_of
-from batpam.simulate.propagation import SPEED_OF_SOUND, absorption, beam_loss, fly_past, transmission_loss
+from batpam.simulate.propagation import (
+    SPEED_OF_SOUND,
+    absorption,
+    beam_loss,
+    fly_past,
+    hearing_range,
+    piston_radius,
+    transmission_loss,
+)
 from batpam.simulate.soundscapes import (
     APART,
     FOLDED_SNR,
@@ -20,6 +29,8 @@ from batpam.simulate.soundscapes import (
     noise_level,
     reverberation,
     self_noise,
+    sensitivity,
+    through_microphone,
 )
 from batpam.simulate.survey import simulate, truth_passes
 from batpam.tables import read_table
@@ -45,7 +56,36 @@ def test_bat_that_comes_nearer_sounds_higher():
     assert distance[1] == pytest.approx(3.0) and distance[0] == distance[2] > 12
     assert doppler[0] > 1.015 and doppler[1] == pytest.approx(1.0) and doppler[2] < 0.985
     assert angle[0] < np.pi / 2 < angle[2]
-    assert beam_loss(np.array([50e3]), float(angle[2])) > beam_loss(np.array([50e3]), float(angle[0]))
+
+
+def test_beam_is_that_of_a_piston_without_gaps():
+    # M. daubentonii in the field: half the amplitude at 25 degrees for 40 kHz, at 14 for 75 (Surlykke et al. 2009)
+    radius = piston_radius(np.deg2rad(25), 40e3)
+    assert beam_loss(40e3, np.deg2rad(25), radius) == pytest.approx(6.02, abs=0.01)
+    assert beam_loss(75e3, np.deg2rad(14), radius) == pytest.approx(6.02, abs=0.6)
+    angle = np.linspace(0.05, 1.4, 200)
+    x = 2 * np.pi * 40e3 * radius / SPEED_OF_SOUND * np.sin(angle)
+    piston = -20 * np.log10(np.abs(2 * scipy.special.j1(x) / x))
+    here = np.array([float(beam_loss(40e3, a, radius)) for a in angle])
+    assert np.abs(here - piston)[x < 2.5].max() < 0.6 and (here < piston + 2).all()
+    behind = [float(beam_loss(40e3, a, radius)) for a in np.deg2rad([60, 120, 180])]
+    assert behind == sorted(behind) and behind[-1] < 30
+    assert beam_loss(40e3, -0.5, radius) == beam_loss(40e3, 0.5, radius)
+
+
+def test_bat_that_turns_away_is_weaker_and_its_harmonic_more_so():
+    call = Call(0.05, 5e-3, np.full(64, 3e4), np.ones(64), ((2.0, 0.0),), 120.0)
+    flight = Flight(
+        closest=0.01, at=50, speed=0.1, beam=piston_radius(np.deg2rad(30), 3e4)
+    )  # it comes straight on, from 5 m
+    levels = []
+    for turn in (0.0, np.deg2rad(-30.0)):
+        samples = np.zeros(96_000)
+        hear_call(samples, replace(call, turn=turn), flight, Recorder(), np.random.default_rng(1), echoes=0)
+        spectrum, f = np.abs(np.fft.rfft(samples)), np.fft.rfftfreq(len(samples), 1 / 384_000)
+        levels.append([20 * np.log10(spectrum[abs(f - of) < 3e3].max()) for of in (3e4, 6e4)])
+    lost = np.subtract(*levels)
+    assert lost[0] == pytest.approx(6, abs=1.5) and lost[1] == pytest.approx(14, abs=2)
 
 
 @pytest.mark.parametrize("code", list(species_names()))
@@ -85,6 +125,100 @@ def test_bats_in_the_open_skip_wing_beats():
     far, near = beats(0.0), beats(1.0)
     assert far[2] > far[3] > far[4] > 0 and far[2:].sum() > 0.1
     assert near[2:].sum() < 0.5 * far[2:].sum()
+
+
+def test_noctules_call_at_some_of_their_wing_beats():
+    gaps = []
+    for seed in range(60):
+        calls = call_sequence("Nnoc", 3.0, np.random.default_rng(seed), clutter=0.3)
+        starts = np.array([call.start for call in calls if call.call_type == "echolocation"])
+        gaps += np.diff(starts).tolist()
+    gaps = np.array(gaps)
+    assert 0.11 < np.percentile(gaps, 20) < 0.18  # one beat
+    assert np.mean(gaps) == pytest.approx(0.3, rel=0.3) and np.percentile(gaps, 90) > 0.4
+
+
+@pytest.mark.parametrize("curve", ["qcf", "fm-qcf"])
+def test_calls_that_end_flat_are_loudest_at_their_peak(curve):
+    rng = np.random.default_rng(1)
+    for _ in range(50):
+        frequency, envelope = call_curve(curve, 45e3, 23e3, 24e3, rng)
+        assert frequency[envelope.argmax()] == pytest.approx(24e3, abs=1500)
+        assert frequency[0] == pytest.approx(45e3) and frequency[-1] == pytest.approx(23e3)
+        assert (np.diff(frequency) < 0).all()
+
+
+def test_calls_end_a_little_below_where_they_are_loudest():
+    rng = np.random.default_rng(1)
+    calls = [call for _ in range(60) for call in call_sequence("Ppip", 1.0, rng, clutter=0.2)]
+    droop = [
+        c.frequency[c.envelope.argmax()] - c.frequency[-1]
+        for c in calls
+        if c.call_type == "echolocation" and c.duration > 4e-3
+    ]
+    assert 300 < np.median(droop) < 2000 and np.percentile(droop, 95) < 5000 and np.std(droop) < 1500
+
+
+def test_a_barbastelle_alternates_call_by_call():
+    rng = np.random.default_rng(3)
+    changes = []
+    for _ in range(60):
+        calls = [c for c in call_sequence("Bbar", 2.0, rng, clutter=0.0) if c.call_type == "echolocation"]
+        high = np.array([c.frequency[0] > 39e3 for c in calls])
+        changes += (high[1:] != high[:-1]).tolist()
+    assert np.mean(changes) > 0.8
+
+
+def test_an_approach_without_a_buzz_has_none(monkeypatch):
+    monkeypatch.setattr("batpam.simulate.calls.APPROACHES", 1.0)
+    monkeypatch.setattr("batpam.simulate.calls.BUZZES", 0.0)
+    rng = np.random.default_rng(2)
+    sequences = [call_sequence("Ppip", 2.0, rng, clutter=0.5) for _ in range(30)]
+    assert not any(call.call_type == "buzz" for calls in sequences for call in calls)
+    bats = [call_sequence("Rhip", 2.0, rng, clutter=0.5) for _ in range(30)]
+    assert not any(call.call_type == "buzz" for calls in bats for call in calls)
+    quickest = [np.diff([c.start for c in calls if c.call_type == "echolocation"]).min() for calls in sequences]
+    assert 0.02 < np.median(quickest) < 0.06
+
+
+def test_horseshoe_bats_compensate_for_the_echoes_of_what_lies_ahead():
+    calls = call_sequence("Rhip", 0.5, np.random.default_rng(1), clutter=0.5)
+    slow = compensated("Rhip", calls, 6.0)
+    assert len(slow) == len(calls)
+    ahead = SPEED_OF_SOUND / (SPEED_OF_SOUND - 6.0)  # on the way to a microphone, and as much again on the way back
+    assert slow[0].frequency * ahead**2 == pytest.approx(calls[0].frequency, rel=2e-3)
+    pipistrelle = call_sequence("Ppip", 0.5, np.random.default_rng(1), clutter=0.5)
+    assert compensated("Ppip", pipistrelle, 6.0) == pipistrelle
+
+
+@pytest.mark.parametrize("rate", [192_000, 384_000])
+def test_echoes_are_as_dull_at_every_rate(rate, monkeypatch):
+    monkeypatch.setattr(soundscapes, "draw", lambda name, rng: {"echo_level": -6.0}.get(name, 1.0))
+    call = Call(0.05, 5e-3, np.full(64, 45e3), np.ones(64), (), 120.0)
+    heard = hear_call(
+        np.zeros(rate), call, Flight(closest=3, speed=0.1, detour=5.0, beam=1e-4), Recorder(sample_rate=rate, noise=-60),
+        np.random.default_rng(1), echoes=1,
+    )  # fmt: skip
+    (echo,) = [echo for echo in heard.echoes if echo.start > heard.start + 0.01]
+    spread = 20 * np.log10(8 / 3) + 5 * absorption(45e3)
+    assert echo.level - heard.level == pytest.approx(-6 - spread - 10 * np.log10(1 + (45 / 40) ** 2), abs=1.0)
+
+
+def test_bats_are_heard_as_far_as_published():
+    # 15 degrees, 80 %, 40 dB SPL on the axis
+    for level, frequency, metres in ((125, 20e3, 66), (125, 46e3, 26), (108, 110e3, 9)):
+        assert hearing_range(level, frequency, 40.0) == pytest.approx(metres, rel=0.05)
+    assert hearing_range(125, 46e3, 60.0) < 16
+
+
+def test_what_sounds_goes_through_the_microphone():
+    recorder = Recorder(roll_off=50e3, roll_off_order=2.0, response=(0.0, 3.0, 0.0, -5.0, 2.0, 0.0), high_pass=15e3)
+    t = np.arange(38_400) / 384_000
+    for frequency in (8e3, 24e3, 48e3, 120e3):
+        heard = through_microphone(np.sin(2 * np.pi * frequency * t), recorder)
+        level = 20 * np.log10(np.sqrt(2 * np.mean(heard[5000:-5000] ** 2)))
+        assert level == pytest.approx(float(sensitivity(frequency, recorder)), abs=0.2)
+    assert sensitivity(5e3, recorder) < sensitivity(20e3, recorder) - 15
 
 
 def test_calls_that_end_flat_become_sweeps_close_to_vegetation():
@@ -186,7 +320,7 @@ def test_feeding_buzz_quickens_shortens_and_sinks():
     for _ in range(60):
         calls = call_sequence("Ppip", 2.0, rng, clutter=0.5)
         buzz = [c for c in calls if c.call_type == "buzz"]
-        if len(buzz) < 15:
+        if len(buzz) < 15 or buzz[-1].start > 1.9:  # or it is cut off
             continue
         seen += 1
         search = [c for c in calls if c.call_type == "echolocation"][:1]
