@@ -24,6 +24,8 @@ class Progress:
 
     def __enter__(self) -> "Progress":
         self.began = self.said = time.monotonic()
+        # time and what was done at the first line: work that goes on from an earlier run begins with what is there already
+        self.from_line = (self.began, 0.0)
         self.bar = None
         if sys.stderr.isatty():
             from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -46,9 +48,12 @@ class Progress:
         if not self.total:
             self.said = now
             print(f"{self.what}: {done:.0f} {self.unit} so far", file=sys.stderr, flush=True)
-        elif 0 < done < self.total:
+        elif self.from_line[1] < done < self.total:
+            began, before = self.from_line
+            to_go = (now - began) / (done - before) * (self.total - done)
+            if self.said == self.began:
+                self.from_line = now, done
             self.said = now
-            to_go = (now - self.began) / done * (self.total - done)
             print(
                 f"{self.what}: {done:.0f} of {self.total:.0f} {self.unit} ({done / self.total:.0%}), {to_go:.0f} s to go",
                 file=sys.stderr,
