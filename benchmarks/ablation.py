@@ -345,7 +345,7 @@ def fit(variant: Variant, examples: "Examples", taxa: Sequence[Taxon], seed: int
         devices=1,
         logger=False,
         enable_checkpointing=False,
-        callbacks=[NextEpoch(data), _progress(options.epochs * len(loader))],
+        callbacks=[NextEpoch(data, torch.Generator()), _progress(options.epochs * len(loader))],
         enable_progress_bar=False,
         enable_model_summary=False,
         gradient_clip_val=2.0,

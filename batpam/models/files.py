@@ -6,7 +6,7 @@ Neither can run code when it is read.
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,6 +59,9 @@ class ModelCard:
         What its scores are worth.
     training, metrics
         How it was trained and how it did on held-out data, for people to read.
+    weights_sha256
+        Of the file of the weights: a card beside those of another training would give names and probabilities that are
+        wrong. :func:`write_model` fills it in.
     """
 
     name: str
@@ -68,6 +71,7 @@ class ModelCard:
     calibration: Calibration
     training: dict[str, Any]
     metrics: dict[str, Any]
+    weights_sha256: str = ""
 
 
 def shipped_model() -> Path:
@@ -97,6 +101,7 @@ def read_card(model: Path) -> ModelCard:
             calibration=Calibration(**calibration),
             training=raw["training"],
             metrics=raw["metrics"],
+            weights_sha256=raw["weights_sha256"],
         )
     except FileNotFoundError as error:
         raise UserError(f"model {model}: there is no card {path.name} beside it; `batpam train` writes both") from error
@@ -112,26 +117,25 @@ def write_model(network: "CallNetwork", card: ModelCard, path: Path) -> None:
 
     state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     weights = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
+    data = save(weights)
+    card = replace(card, weights_sha256=hashlib.sha256(data).hexdigest())
     write_text(path.with_suffix(".json"), json.dumps(asdict(card), indent=2) + "\n")
     with written_whole(path) as temporary:
-        temporary.write_bytes(save(weights))
+        temporary.write_bytes(data)
 
 
 def load_model(path: Path) -> tuple["CallNetwork", ModelCard]:
     """Load a network, ready to predict, and its card."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors.torch import load
 
     from batpam.models.network import CallNetwork
 
     card = read_card(path)
     network = CallNetwork(card.network)
     try:
-        missing, unexpected = network.load_state_dict(load_file(path), strict=False)
+        missing, unexpected = network.load_state_dict(load(_read_weights(path, card)), strict=False)
     except RuntimeError as error:
         raise _other_sizes(path) from error
-    except (OSError, SafetensorError) as error:
-        raise _unreadable(path, error) from error
     if unexpected or any(not name.endswith("num_batches_tracked") for name in missing):
         raise UserError(f"model {path}: the weights do not fit the card; take both from the same training")
     return network.eval(), card
@@ -144,8 +148,18 @@ def _other_sizes(path: Path) -> UserError:
     )
 
 
-def _unreadable(path: Path, error: Exception) -> UserError:
-    return UserError(f"model {path}: the weights cannot be read ({str(error).splitlines()[0]}); copy them again")
+def _read_weights(path: Path, card: ModelCard) -> bytes:
+    """Content of the file of the weights that a card tells of."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"model {path}: the weights cannot be read ({error.strerror}); copy them again") from error
+    if hashlib.sha256(data).hexdigest() != card.weights_sha256:
+        raise UserError(
+            f"model {path}: the weights are not those that the card beside them tells of; copy both again, from the "
+            "same training, or run `batpam train` again to its end"
+        )
+    return data
 
 
 def check_model(path: Path, scalogram: ScalogramSettings) -> None:
@@ -157,19 +171,14 @@ def check_model(path: Path, scalogram: ScalogramSettings) -> None:
         A file is missing, the weights cannot be read or are of another network, or a setting of the transform is
         another; names it.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors.numpy import load
 
     if path.suffix != ".safetensors":
         raise UserError(f"detect.model: {path} is no model file; name the *.safetensors, its card lies beside it")
     if not path.is_file():
         raise UserError(f"detect.model: {path} does not exist; `batpam train` makes one")
     card = read_card(path)
-    try:
-        with safe_open(path, framework="numpy") as weights:
-            outputs = weights.get_slice("heads.weight").get_shape()[0]
-    except (OSError, SafetensorError) as error:
-        raise _unreadable(path, error) from error
-    if outputs != sum(card.network.outputs):
+    if len(load(_read_weights(path, card))["heads.weight"]) != sum(card.network.outputs):
         raise _other_sizes(path)
     wanted = asdict(card.scalogram)
     for key, value in asdict(scalogram).items():

@@ -2,6 +2,8 @@
 
 import multiprocessing
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +13,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from batpam.errors import UserError
 from batpam.files import written_whole
 from batpam.models.calibration import standing_out
 from batpam.models.settings import EXTENTS, TIME_STRIDE, VOICE_STRIDE
@@ -96,6 +99,11 @@ def simulate_examples(
         Where they are kept, 190 kB a second; what is there already is not made again.
     progress
         Called with the number of examples done.
+
+    Raises
+    ------
+    UserError
+        A worker was killed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     jobs = [
@@ -103,10 +111,18 @@ def simulate_examples(
     ]
     missing = [job for job in jobs if not _chunk_paths(job)[1].exists()]
     done = count - sum(job[5] - job[4] for job in missing)
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        for made in pool.imap_unordered(_simulate_chunk, missing):
-            done += made
-            progress(done)
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        try:
+            for made in as_completed([pool.submit(_simulate_chunk, job) for job in missing]):
+                done += made.result()
+                progress(done)
+        except BrokenProcessPool as error:
+            raise UserError(
+                "a process that simulated was ended from outside, as the system does when memory is short; run again with "
+                "fewer --workers: what is simulated is kept"
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
     power: list[np.ndarray] = []
     events: list[np.ndarray] = []
     for job in jobs:

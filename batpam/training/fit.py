@@ -1,6 +1,7 @@
 """Fitting the network with PyTorch Lightning."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import pytorch_lightning as lightning
 import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor
@@ -20,6 +22,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, WeightedRandomSampler
 
 from batpam import __version__
+from batpam.detection.detect import pick_device
 from batpam.errors import UserError
 from batpam.files import written_whole
 from batpam.models.files import ModelCard, Taxon, load_model, write_model
@@ -56,12 +59,14 @@ def train(taxa: Sequence[Taxon], settings: TrainingSettings, output: Path, *, wo
     Raises
     ------
     UserError
-        There are no calls of a species, or labels or recordings cannot be read.
+        There are no calls of a species, labels or recordings cannot be read, the model to start from is none or is of
+        another transform, or there are fewer GPUs than asked for.
     """
     began = time.monotonic()
-    if settings.device == "cuda" and not torch.cuda.is_available():
-        raise UserError("device: cuda was asked for and none is there; use auto or cpu")
+    _check_machine(settings)
     scalogram = ScalogramSettings(**settings.scalogram.model_dump(exclude={"device"}))
+    if settings.start:
+        _read_start(settings)
     folder = output.parent / f"{output.stem}-training"
     lightning.seed_everything(settings.seed, verbose=False)
     torch.set_num_threads(workers)
@@ -93,16 +98,36 @@ def train(taxa: Sequence[Taxon], settings: TrainingSettings, output: Path, *, wo
     return card
 
 
+def _check_machine(settings: TrainingSettings) -> None:
+    """Look whether the devices are there and this is the process that starts the others."""
+    gpus = torch.cuda.device_count() if pick_device(settings.device).type == "cuda" else None
+    if gpus is not None and settings.devices > gpus:
+        raise UserError(f"devices: {settings.devices} GPUs were asked for, {gpus} are there")
+    if int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1 or "TORCHELASTIC_RUN_ID" in os.environ:
+        raise UserError(
+            "batpam train was started several times at once (srun, torchrun); start it once, it starts a process for each "
+            "of its `devices` itself"
+        )
+
+
+def _read_start(settings: TrainingSettings) -> tuple[CallNetwork, ModelCard]:
+    """The model to start from."""
+    path = start_model(settings)
+    network, card = load_model(path)
+    if asdict(card.scalogram) != settings.scalogram.model_dump(exclude={"device"}):
+        raise UserError(f"start: {path.name} was trained on another transform; take its settings for `scalogram`")
+    return network, card
+
+
 def _fit(
     taxa: Sequence[Taxon], scalogram: ScalogramSettings, settings: TrainingSettings, windows: Windows, folder: Path
 ) -> tuple[CallNetwork, lightning.Trainer]:
     """Fit a network, or go on with it, and return it as it was at its best."""
     data = CallDataset(windows.train, len(taxa), scalogram, augment_seed=settings.seed)
     order: dict[str, Any] = {"shuffle": True}
-    drawn = len(data)
+    drawn, generator = len(data), torch.Generator().manual_seed(settings.seed)
     if len(set(windows.weights)) > 1:
         drawn = settings.windows
-        generator = torch.Generator().manual_seed(settings.seed)
         order = {"sampler": WeightedRandomSampler(windows.weights, settings.windows, generator=generator)}
     loader = DataLoader(data, settings.batch, drop_last=drawn >= settings.batch * settings.devices, **order)
     checks = DataLoader(CallDataset(windows.checked, len(taxa), scalogram), settings.batch)
@@ -110,21 +135,22 @@ def _fit(
     module = CallModule(_network(taxa, settings), taxa, rate=settings.rate, steps=steps)
     of = settings.model_dump(), [asdict(t) for t in taxa], _state_of(settings, windows.recordings)
     run = folder / f"run-{digest(*of)}"
-    best = ModelCheckpoint(run, filename="best", monitor="held_out_loss", enable_version_counter=False)
     trainer = lightning.Trainer(
         max_epochs=settings.epochs,
         precision="bf16-mixed" if has_bfloat16(settings.device) else "32-true",
-        accelerator={"auto": "auto", "cpu": "cpu", "cuda": "gpu"}[settings.device],
+        accelerator="gpu" if pick_device(settings.device).type == "cuda" else "cpu",
         devices=settings.devices,
         # the others read own recordings while the first waits
         strategy=DDPStrategy(timeout=timedelta(days=1)) if settings.devices > 1 else "auto",
         logger=[CSVLogger(run, name="log", version=""), TensorBoardLogger(run, name="tensorboard", version="")],
         callbacks=[
-            TQDMProgressBar(refresh_rate=50), NextEpoch(data), best,
-            ModelCheckpoint(run, filename="last", enable_version_counter=False),
+            TQDMProgressBar(refresh_rate=50), NextEpoch(data, generator),
+            Kept(run, filename="best", monitor="held_out_loss", enable_version_counter=False),
+            Kept(run, filename="last", enable_version_counter=False),
             StopsEarly("held_out_loss", patience=settings.patience),
         ],
-        plugins=[WholeCheckpoints()],
+        # within a job of Slurm too, the processes for further GPUs are started here
+        plugins=[WholeCheckpoints(), LightningEnvironment()],
         enable_model_summary=False,
         gradient_clip_val=2.0,
         log_every_n_steps=20,
@@ -132,7 +158,7 @@ def _fit(
     )  # fmt: skip
     last = run / "last.ckpt"  # after a kill
     trainer.fit(module, loader, checks, ckpt_path=str(last) if last.exists() else None, weights_only=True)
-    module.load_state_dict(torch.load(best.best_model_path, weights_only=True, map_location="cpu")["state_dict"])
+    module.load_state_dict(torch.load(run / "best.ckpt", weights_only=True, map_location="cpu")["state_dict"])
     return module.network.float().cpu().eval(), trainer
 
 
@@ -151,10 +177,7 @@ def _network(taxa: Sequence[Taxon], settings: TrainingSettings) -> CallNetwork:
     )
     if not settings.start:
         return CallNetwork(size)
-    path = start_model(settings)
-    old, card = load_model(path)
-    if asdict(card.scalogram) != settings.scalogram.model_dump(exclude={"device"}):
-        raise UserError(f"start: {path.name} was trained on another transform; take its settings for `scalogram`")
+    old, card = _read_start(settings)
     size = NetworkSettings(**{**asdict(card.network), "classes": size.classes})
     network = CallNetwork(size)
     state, heads = old.state_dict(), network.state_dict()
@@ -187,6 +210,17 @@ class StopsEarly(EarlyStopping):
         trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
 
 
+class Kept(ModelCheckpoint):
+    """A checkpoint that is still known when its folder has moved."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Look for it in the folder of now."""
+        was, now = state_dict["dirpath"], str(self.dirpath)
+        moved = {name: value.replace(was, now, 1) for name, value in state_dict.items() if isinstance(value, str)}
+        models = {path.replace(was, now, 1): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict({**state_dict, **moved, "best_k_models": models})
+
+
 class WholeCheckpoints(TorchCheckpointIO):
     """Checkpoints that are there as a whole or not at all, wherever a training is killed."""
 
@@ -197,14 +231,26 @@ class WholeCheckpoints(TorchCheckpointIO):
 
 
 class NextEpoch(Callback):
-    """Tells the data set the epoch, so that augmentation differs from one to the next."""
+    """Makes epochs differ, and those after a kill the ones that would have been.
 
-    def __init__(self, data: CallDataset) -> None:
-        self.data = data
+    Tells the data set the epoch, for augmentation, and keeps the state of what the order of windows is drawn from.
+    """
+
+    def __init__(self, data: CallDataset, generator: torch.Generator) -> None:
+        self.data, self.generator = data, generator
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Pass the epoch on."""
         self.data.epoch = trainer.current_epoch
+
+    def state_dict(self) -> dict[str, Any]:
+        """Keep what comes next."""
+        return {"shuffle": torch.get_rng_state(), "weighted": self.generator.get_state()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from there."""
+        torch.set_rng_state(state_dict["shuffle"])
+        self.generator.set_state(state_dict["weighted"])
 
 
 class CallModule(lightning.LightningModule):

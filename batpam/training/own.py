@@ -45,6 +45,9 @@ HARD = 0.1
 
 ENDINGS = {".wav", ".flac", ".w64"}
 
+READ = 1 << 22
+"""Samples of a recording of noise that are read at a time."""
+
 POSITION_S = 0.02
 """From a position so far on, a call is looked for, s."""
 
@@ -67,8 +70,13 @@ def noise_files(folders: Sequence[str]) -> list[Path]:
 
 
 def _is_sound(path: Path) -> bool:
+    """Whether a recording can be read to its end: later any stretch of it may be."""
     try:
-        return probe(path).readable > 0
+        info = probe(path)
+        with open_recording(path, 1, info.readable) as recording:
+            for first in range(0, info.readable, READ):
+                recording.read(first, min(first + READ, info.readable))
+        return info.readable > 0
     except AudioError as error:
         print(f"noises: {path}: {error}; left out", file=sys.stderr)
         return False
@@ -184,10 +192,10 @@ def own_examples(
     recordings = annotations.recordings
     recordings = recordings[recordings["exists"]]
     # a file that is said to have a bat, but of which no call is marked, tells nothing of the rest of it
-    marked = annotations.events.loc[annotations.events["extent"] != "file", "recording"]
-    told = annotations.events[annotations.events["extent"] == "file"]
-    whole = told.loc[~told["taxon"].isin(NO_BAT), "recording"]
-    sure = recordings["exhaustive"] & ~(recordings["recording"].isin(whole) & ~recordings["recording"].isin(marked))
+    bats = annotations.events[~annotations.events["taxon"].isin(NO_BAT)]
+    whole = bats["extent"] == "file"
+    told, marked = (recordings["recording"].isin(bats.loc[of, "recording"]) for of in (whole, ~whole))
+    sure = recordings["exhaustive"] & ~(told & ~marked)
     recordings = recordings.assign(exhaustive=sure)
     part_of = split(recordings.assign(site=_sites(recordings["recording"], annotations.events, taxa)), settings.seed)
     out = set(recordings.loc[part_of > 0, "recording"])
@@ -277,7 +285,7 @@ def _with_found_calls(
     whole = whole[~silent]
     one = whole.groupby("recording").agg(nunique=("taxon", "nunique"))
     one = one[about.loc[one.index, "exists"].to_numpy(bool)]
-    several, timed = one["nunique"] > 1, one.index.isin(events["recording"])
+    several, timed = one["nunique"] > 1, one.index.isin(events.loc[~events["taxon"].isin(NO_BAT), "recording"])
     _say_left_out(one.index[several], "labels of whole files of several taxa")
     _say_left_out(one.index[timed & ~several], "labels of whole files beside labels with times")
     one = one[~several & ~timed]

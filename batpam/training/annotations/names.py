@@ -107,7 +107,7 @@ def call_type_of(text: str) -> str:
     >>> call_type_of("Ppip feeding buzz"), call_type_of("echolo"), call_type_of("echo"), call_type_of("Ppip")
     ('buzz', 'echolocation', 'echo', '')
     """
-    words = set(_plain(text).split())
+    words = set(_plain(re.sub(r"[()\[\]]", " ", text)).split())
     if words == {"echo"} or "echoes" in words:
         return "echo"
     if words & _BUZZ:

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 import time
@@ -569,8 +570,17 @@ def test_several_processes_train_one_model(tmp_path):
     }  # fmt: skip
     (tmp_path / "c.yaml").write_text(json.dumps(told))
     command = [sys.executable, "-m", "batpam", "train", "--config", "c.yaml", "--output", "m.safetensors"]
-    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    # in a job of Slurm, whose tasks Lightning would take for the processes, and wait for none
+    job = {
+        "SLURM_NTASKS": "1",
+        "SLURM_JOB_NAME": "train",
+        "SLURM_JOB_ID": "1",
+        "SLURM_PROCID": "0",
+        "SLURM_LOCALID": "0",
+    }
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, env=os.environ | job)
     assert run.returncode == 0, run.stderr[-2000:]
+    assert "MEMBER: 3/3" in run.stderr
     assert run.stdout.count('"recall"') == 1 and set(json.loads(run.stdout.splitlines()[-1])) > {"recall"}
     assert load_model(tmp_path / "m.safetensors")[1].training["devices"] == 3
     assert (tmp_path / "m-training" / "held-out-1.csv").read_text().count(".wav") == 2
@@ -797,6 +807,22 @@ def test_labels_beyond_a_recording_and_of_several_taxa_are_counted(tmp_path, cap
     said = capsys.readouterr().err
     assert "r.wav: 1 labels lie beyond its 0.25 s" in said
     assert "labels of whole files of several taxa: 1, " in said and "s.wav for example" in said
+
+
+def test_a_bat_of_a_whole_file_beside_marked_rain_may_be_anywhere(tmp_path):
+    noise = self_noise(204_800, Recorder(sample_rate=256_000), np.random.default_rng(0))
+    soundfile.write(tmp_path / "r.wav", noise, 256_000)
+    (tmp_path / "labels.csv").write_text(
+        "file,start_s,end_s,label,exhaustive\nr.wav,,,Ppip,yes\nr.wav,0.1,0.3,rain,yes\n"
+    )
+    settings = small(
+        own=[{"annotations": str(tmp_path / "labels.csv")}], start=str(a_network_that_finds(tmp_path, 9.0))
+    )
+    (labels,) = read_own(settings.own, TAXA)
+    mine, *_ = own_examples(labels, "labels.csv", TAXA, TRANSFORM, settings, tmp_path / "held-out.csv")
+    assert not any(mine.exhaustive)  # what nobody marked is not learnt as noise
+    taught = set(np.concatenate(mine.events)["node"])
+    assert {0, len(CODES) + 1} <= taught  # what is found as the bat of the file, and the rain
 
 
 def a_network_that_finds(tmp_path, bias):

@@ -206,6 +206,8 @@ def test_several_animals(label: str, parts: list[str]) -> None:
         ("Ppip feeding buzz", "buzz"),
         ("Social", "social"),
         ("Nnoc_social_call", "social"),
+        ("Ppip (social)", "social"),
+        ("Pipistrellus pipistrellus [feeding buzz]", "buzz"),
         ("mec", ""),
         ("Ppip", ""),
         ("Unknown", ""),
