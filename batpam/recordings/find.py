@@ -72,6 +72,10 @@ class Search:
         self._visited: dict[Deployment, set[str]] = {deployment: set() for deployment in self._tops}
         self._owners: dict[str, dict[str, Deployment]] = {}
 
+    def folders(self, deployment: Deployment) -> list[str]:
+        """Folders of a deployment that are walked, as the paths of what is found in them begin."""
+        return [str(top) for top in self._tops[deployment] if top in self._folders]
+
     def recordings(self, deployment: Deployment) -> Iterator[Found]:
         """Recordings of a deployment, folder by folder, each in the order of names.
 
