@@ -1,6 +1,7 @@
 import hashlib
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -40,6 +41,7 @@ CHECKED = check_settings()
 SETTINGS = CHECKED["config"]
 MODEL_HASH = CHECKED["model_hash"]
 SITES = sorted({deployment["site"] for deployment in CHECKED["sites"]})
+SYSTEM_FOLDERS = re.compile(CHECKED["system_folders"], re.IGNORECASE | re.DOTALL)
 FOLDERS = sorted({folder for folders in CHECKED["folders"].values() for folder in folders})
 
 
@@ -122,7 +124,7 @@ def get_fingerprint(wildcards):
                 subfolders.clear()
                 continue
             visited.add(os.path.realpath(top))
-            subfolders.sort()
+            subfolders[:] = sorted(sub for sub in subfolders if not SYSTEM_FOLDERS.fullmatch(sub))
             for name in sorted(names):
                 if name.startswith(".snakemake"):
                     continue
