@@ -44,3 +44,19 @@ def test_what_is_thrown_away_does_not_change_it(fingerprint: Callable[[], str], 
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "a.wav").touch()
     assert fingerprint() == before
+
+
+def test_file_that_goes_while_it_is_looked_at_ends_nothing(
+    fingerprint: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.wav", ".a.wav.Xy12"):
+        (tmp_path / name).touch()
+    before, stat = fingerprint(), os.stat
+
+    def gone(path: str, **how: bool) -> os.stat_result:
+        if str(path).endswith("Xy12"):
+            raise FileNotFoundError(2, "No such file or directory", path)
+        return stat(path, **how)
+
+    monkeypatch.setattr(os, "stat", gone)
+    assert fingerprint() != before

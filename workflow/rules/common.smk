@@ -129,8 +129,12 @@ def get_fingerprint(wildcards):
                 if name.startswith(".snakemake"):
                     continue
                 path = os.path.join(top, name)
-                status = os.stat(path, follow_symlinks=follow and os.path.exists(path))
-                digest.update(os.fsencode(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n"))
+                try:
+                    status = os.stat(path, follow_symlinks=follow and os.path.exists(path))
+                    state = f"{status.st_size}\0{status.st_mtime_ns}"
+                except OSError:  # a copy that is under way renames its temporary files
+                    state = "gone"
+                digest.update(os.fsencode(f"{path}\0{state}\n"))
     return digest.hexdigest()[:16]
 
 
