@@ -106,7 +106,9 @@ def effort(ledger: pd.DataFrame, health: pd.DataFrame, deployment: Deployment) -
     for night, part in ledger.groupby("night", dropna=False):
         dated = isinstance(night, str)
         sunset, sunrise = (
-            sun_times(date.fromisoformat(night), deployment.latitude, deployment.longitude) if dated else (None, None)
+            sun_times(date.fromisoformat(night), deployment.latitude, deployment.longitude, deployment.timezone)
+            if dated
+            else (None, None)
         )
         hours = part.groupby("state")["duration_s"].sum() / 3600
         dark = None

@@ -233,7 +233,7 @@ def _windows(nights: Sequence[date], deployment: Deployment) -> pd.DataFrame:
     rows = []
     for night in nights:
         noons = [datetime.combine(night + timedelta(days=days), time(12), local).timestamp() for days in (0, 1)]
-        sunset, sunrise = sun_times(night, deployment.latitude, deployment.longitude)
+        sunset, sunrise = sun_times(night, deployment.latitude, deployment.longitude, deployment.timezone)
         counted = [sunset.timestamp(), sunrise.timestamp()] if sunset and sunrise else noons
         rows.append([*noons, *counted, sunset, sunrise])
     columns = ["noon", "next_noon", "begins", "ends", "sunset_utc", "sunrise_utc"]

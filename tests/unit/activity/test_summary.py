@@ -408,7 +408,7 @@ def test_hours_of_a_night_add_up(tmp_path: Path) -> None:
 
 
 def test_dark_hours_are_those_between_sunset_and_sunrise(tmp_path: Path) -> None:
-    sunset, sunrise = sun_times(date(2024, 6, 1), ORCHARD.latitude, ORCHARD.longitude)
+    sunset, sunrise = sun_times(date(2024, 6, 1), ORCHARD.latitude, ORCHARD.longitude, ORCHARD.timezone)
     assert sunset is not None
     assert sunrise is not None
     site = Site()

@@ -44,7 +44,9 @@ def _no_warning() -> Iterator[None]:
 
 
 def _sun(night: str, deployment: Deployment = ORCHARD) -> tuple[pd.Timestamp, pd.Timestamp]:
-    sunset, sunrise = sun_times(date.fromisoformat(night), deployment.latitude, deployment.longitude)
+    sunset, sunrise = sun_times(
+        date.fromisoformat(night), deployment.latitude, deployment.longitude, deployment.timezone
+    )
     return pd.Timestamp(sunset), pd.Timestamp(sunrise)
 
 
