@@ -23,7 +23,7 @@ from plotly.io.json import to_json_plotly
 from plotly.offline import get_plotlyjs
 
 from batpam.activity.passes import BUZZ_CALLS, SOCIAL_CALLS
-from batpam.activity.summary import FAILED, PASS_COUNTS
+from batpam.activity.summary import COUNTS, FAILED, PASS_COUNTS
 from batpam.files import write_text
 from batpam.models.files import ModelCard
 from batpam.recordings.health import REASONS as HEALTH_REASONS
@@ -361,7 +361,8 @@ def _taxa_rows(tables: _Tables, styles: pd.DataFrame) -> list[dict[str, Any]]:
     dated = _dated(worked)
     analysed = pd.MultiIndex.from_frame(dated.loc[dated["analysed_h"] > 0, ["site", "night"]])
     rows = []
-    called = tables.activity[tables.activity["calls"] > 0]
+    # counts that are not known make the whole column one of floats; those of what was found are known
+    called = tables.activity[tables.activity["calls"] > 0].astype(dict.fromkeys(COUNTS, "int64"))
     for taxon in styles.index.intersection(called["taxon"], sort=False):
         part = called[called["taxon"] == taxon]
         nightly = _dated(part).set_index(["site", "night"])["passes"].reindex(analysed, fill_value=0)
@@ -409,13 +410,13 @@ def _rate_tables(rates: pd.DataFrame, styles: pd.DataFrame, sites: Sequence[str]
 
 
 def _site_rows(tables: _Tables, sites: Sequence[str], deployments: Sequence[Deployment]) -> list[dict[str, Any]]:
-    dated = _dated(tables.nights)
+    dated, worked = _dated(tables.nights), tables.activity[tables.activity["state"] != FAILED]
     counts = {
         "nights": dated.groupby("site").size(),
         "nights_analysed": ((dated["analysed_h"] > 0) & (dated["state"] != FAILED)).groupby(dated["site"]).sum(),
         "passes": tables.passes.groupby("site").size(),
         "working_h": tables.nights[tables.nights["state"] != FAILED].groupby("site")["analysed_h"].sum(),
-        "working_passes": tables.activity[tables.activity["state"] != FAILED].groupby("site")["passes"].sum(),
+        "working_passes": worked.groupby("site")["passes"].sum().astype("int64"),
         **{state: (tables.health["state"] == state).groupby(tables.health["site"]).sum() for state in HEALTH_STATES},
         **{name: tables.nights.groupby("site")[name].sum() for name in EFFORT},
     }

@@ -129,7 +129,10 @@ def stretch(
 
 
 def activity_rows(nights: Sequence[dict[str, Any]], passes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What the activity stage makes of passes: a row per analysed night and taxon of the site, zeros too."""
+    """What the activity stage makes of passes: a row per analysed night and taxon of the site, zeros too.
+
+    Where the recorder had failed, what was not found is missing and no zero.
+    """
     rows = []
     for night in nights:
         here = [p for p in passes if p["site"] == night["site"]]
@@ -137,22 +140,24 @@ def activity_rows(nights: Sequence[dict[str, Any]], passes: Sequence[dict[str, A
             example = next(p for p in here if p["taxon"] == taxon)
             found = [p for p in here if p["taxon"] == taxon and p["night"] == night["night"]]
             if night["analysed_h"]:
-                rows.append(
-                    {name: example[name] for name in ("site", "taxon", "group", "rank")}
-                    | {
-                        "night": night["night"],
-                        "state": night["state"],
+                row = {name: example[name] for name in ("site", "taxon", "group", "rank")}
+                row |= {name: night[name] for name in ("night", "state", "analysed_h")}
+                known = night["state"] != "failed" or found
+                counts = (
+                    {
                         "calls": sum(p["calls"] for p in found),
                         "passes": len(found),
                         "passes_with_buzz": sum(p["buzz_calls"] >= BUZZ_CALLS for p in found),
                         "passes_with_social": sum(p["social_calls"] >= SOCIAL_CALLS for p in found),
                         "minutes": len(found),
                         "files_with_taxon": len(found),
-                        "analysed_h": night["analysed_h"],
                         "passes_per_h": len(found) / night["analysed_h"],
                         "minutes_per_h": len(found) / night["analysed_h"],
                     }
+                    if known
+                    else {}
                 )
+                rows.append(row | counts)
     return rows
 
 
@@ -713,3 +718,16 @@ def test_the_rate_of_a_site_is_of_the_nights_that_count(tmp_path: Path) -> None:
     found = [pass_row("orchard", night, f"{night}T21:31:00Z", "Myotis") for night in ("2024-06-01", "2024-06-02")]
     text = Page(Survey(tmp_path, nights, found).survey_page(ORCHARD)).text
     assert "10.00 0 2 0.20" in text  # hours analysed, excluded, passes, and one pass in the five hours that count
+
+
+def test_counts_are_whole_numbers_though_those_of_a_failed_night_are_missing(tmp_path: Path) -> None:
+    nights = [night_row("orchard", "2024-06-01", 5.0), night_row("orchard", "2024-06-02", 5.0)]
+    nights[1] |= {"state": "failed", "reasons": "flat"}
+    found = [pass_row("orchard", "2024-06-01", f"2024-06-01T21:3{n}:00Z", "Nyctalus noctula") for n in range(3)]
+    survey = Survey(tmp_path, nights, found)
+    whole, site = survey.survey_page(ORCHARD), survey.site_page()
+    for page in (whole, site):
+        assert "3 bat passes were found, 3 of them named to 1 species automatically" in Page(page).text
+    assert "Common noctule Nyctalus noctula 3 18 0 0 0.60 1 of 1 1 of 1 3.0 3" in Page(whole).text
+    assert "Common noctule Nyctalus noctula 18 3 0 0 3 1 of 1 3.0 3 0.60" in Page(site).text
+    assert "3 passes in 5.0" in whole  # at the site on the map
