@@ -10,7 +10,7 @@ STAGE_VERSIONS = {
     "detect": 5,
     "ledger": 1,
     "health": 1,
-    "activity": 4,
+    "activity": 5,
     "report": 4,
     "train": 9,
 }

@@ -98,7 +98,8 @@ def activity(
 def effort(ledger: pd.DataFrame, health: pd.DataFrame, deployment: Deployment) -> pd.DataFrame:
     """What was recorded and analysed in every night of a site, and how much of it between sunset and sunrise.
 
-    Files without a time share a row whose night is missing. A night is valid where it is for all recorders of the site,
+    Files without a time share a row whose night is missing. Copies count as files and in no hours: their audio was analysed
+    in the file that they are copies of. A night is valid where it is for all recorders of the site,
     failed where it has failed for all, else partial.
     """
     rows = []
@@ -108,7 +109,7 @@ def effort(ledger: pd.DataFrame, health: pd.DataFrame, deployment: Deployment) -
         sunset, sunrise = (
             sun_times(date.fromisoformat(night), deployment.latitude, deployment.longitude) if dated else (None, None)
         )
-        hours = part.groupby("state")["duration_s"].sum() / 3600
+        hours = part[part["reason"] != "duplicate"].groupby("state")["duration_s"].sum() / 3600
         dark = None
         if sunset and sunrise:
             begins = part["start_utc"]
@@ -128,7 +129,7 @@ def effort(ledger: pd.DataFrame, health: pd.DataFrame, deployment: Deployment) -
                 "sunrise_utc": sunrise,
                 "files": part["recording"].nunique(),
                 "files_excluded": part.groupby("recording")["state"].agg(lambda s: (s == "excluded").all()).sum(),
-                "recorded_h": float(part["duration_s"].sum() / 3600),
+                "recorded_h": float(hours.sum()),
                 "analysed_h": float(hours.get("analysed", 0.0)),
                 "excluded_h": float(hours.get("excluded", 0.0)),
                 "dark_h": (sunrise - sunset).total_seconds() / 3600 if sunset and sunrise else None,

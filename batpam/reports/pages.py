@@ -341,6 +341,7 @@ def _common(
         "left_out": _span(nights) > len(nights),
         "reasons": [row | {"reason": REASONS.get(name, name)} for name, row in reasons.to_dict("index").items()],
         "stretches": excluded.assign(reason=excluded["reason"].replace(REASONS)).head(LISTED).to_dict("records"),
+        "copies": bool((excluded["reason"] == "duplicate").any()),
         "stretches_more": max(len(excluded) - LISTED, 0),
         "undated": [row | {"passes": int(undated_passes.get(row["site"], 0))} for row in undated.to_dict("records")],
         "method": tables.origin | {"training": card.training.get("data", "simulated calls"), "classes": len(card.taxa)},

@@ -494,6 +494,14 @@ def test_what_is_excluded_is_told_in_words(valley: Survey) -> None:
     assert "data/pond/y.wav cannot be decoded Format not recognised." in text
 
 
+def test_copies_are_listed_and_are_no_time_without_data(tmp_path: Path) -> None:
+    copy = excluded_row("orchard", "copy.wav", "duplicate", "a.wav", 7200.0)
+    text = Page(Survey(tmp_path, [night_row("orchard", "2024-06-01", 2.0)], (), [copy]).site_page()).text
+    assert "same audio as another file 1 1 2.0 h 7,200.0" in text
+    assert "0 h of 2.0 h could not be analysed. A copy of another file is listed here" in text
+    assert "No call was looked for there" not in text
+
+
 def test_a_long_list_of_excluded_files_is_cut_and_says_so(tmp_path: Path) -> None:
     excluded = [excluded_row("orchard", f"f{n:04d}.wav") for n in range(250)]
     page = Survey(tmp_path, [night_row("orchard", "2024-06-01", 1.0)], (), excluded).site_page()

@@ -407,6 +407,15 @@ def test_hours_of_a_night_add_up(tmp_path: Path) -> None:
     assert (row["recorded_h"], row["analysed_h"], row["excluded_h"]) == (3.5, 1.5, 2.0)
 
 
+def test_copy_is_a_file_and_no_effort(tmp_path: Path) -> None:
+    site = Site()
+    site.file("2024-06-01T21:00:00", FIRST, 2)
+    site.file("2024-06-01T21:00:00", FIRST, 2, reason="duplicate")
+    row = _row(site.run(tmp_path)["nights"], night=FIRST)
+    assert (row["files"], row["files_excluded"]) == (2, 1)
+    assert (row["recorded_h"], row["analysed_h"], row["excluded_h"]) == (2.0, 2.0, 0.0)
+
+
 def test_dark_hours_are_those_between_sunset_and_sunrise(tmp_path: Path) -> None:
     sunset, sunrise = sun_times(date(2024, 6, 1), ORCHARD.latitude, ORCHARD.longitude)
     assert sunset is not None
