@@ -294,7 +294,7 @@ def nightly_figure(activity: pd.DataFrame, states: pd.DataFrame, styles: pd.Data
     styles
         See :func:`taxon_styles`.
     per_hour
-        Draw passes per analysed hour, not passes.
+        Draw passes per analysed hour, not passes; neither may then be of recorders that had failed.
     """
     nights = states["night"].tolist()
     counts = activity.pivot_table(index="taxon", columns="night", values="passes", aggfunc="sum")

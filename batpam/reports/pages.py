@@ -170,7 +170,8 @@ def report_survey(
     if len(rates):
         plots["taxa"] = _plot("taxa", figures.taxa_figure(rates, styles, sites), columns=len(sites), column_px=130)
     if len(dated):
-        nightly = figures.nightly_figure(_dated(tables.activity), _over_sites(states), styles, per_hour=True)
+        worked = _dated(tables.activity[tables.activity["state"] != FAILED])
+        nightly = figures.nightly_figure(worked, _over_sites(states), styles, per_hour=True)
         no_sun = pd.DataFrame(columns=["night", "sunset", "sunrise"])
         clock = figures.clock_figure(dated, effort, nights, no_sun, quarters=4)
         plots["nightly"] = _plot("nightly", nightly, columns=len(nights), column_px=110)
@@ -235,8 +236,13 @@ def _night_states(tables: _Tables, sites: Sequence[str], nights: Sequence[str]) 
 
 
 def _over_sites(states: pd.DataFrame) -> pd.DataFrame:
-    """One row per night: the effort of all sites, and the best that any of them can say."""
-    return _with_state(states.groupby("night", as_index=False)[[*EFFORT, "passes", "working_h"]].sum())
+    """One row per night: passes and effort of all sites, and the best that any of them can say.
+
+    What was analysed or found where the recorders had failed is left out, as it is of every rate.
+    """
+    passes = states["passes"].where(states["health"] != FAILED, 0)
+    kept = states.assign(analysed_h=states["working_h"], passes=passes)
+    return _with_state(kept.groupby("night", as_index=False)[[*EFFORT, "passes", "working_h"]].sum())
 
 
 def _with_state(rows: pd.DataFrame) -> pd.DataFrame:
@@ -313,7 +319,8 @@ def _common(
     dated = _dated(tables.nights)
     undated_passes = tables.passes[tables.passes["night"].isna()].groupby("site").size()
     taxa = _taxa_rows(tables, styles)
-    working_h = tables.nights.loc[tables.nights["state"] != FAILED, "analysed_h"].sum()
+    worked = tables.nights[tables.nights["state"] != FAILED]
+    working_h = worked["analysed_h"].sum()
     reasons = excluded.groupby("reason").agg(
         files=("recording", "nunique"), stretches=("recording", "size"), seconds=("duration_s", "sum")
     )
@@ -325,6 +332,7 @@ def _common(
         "total": {
             "sites": len(sites),
             "sites_recorded": tables.nights["site"].nunique(),
+            "sites_worked": worked.loc[worked["analysed_h"] > 0, "site"].nunique(),
             "first": nights[0] if nights else None,
             "last": nights[-1] if nights else None,
             "nights": dated["night"].nunique(),
@@ -355,7 +363,7 @@ def _taxa_rows(tables: _Tables, styles: pd.DataFrame) -> list[dict[str, Any]]:
     """What was found of every taxon: one row each, in the order of the styles.
 
     Nights, median and maximum are over dated nights that were analysed and on which the recorders had not failed, with those
-    on which the taxon was not found; so is the rate, with undated ones. Sums are over everything.
+    on which the taxon was not found; so are sites and the rate, with undated ones. Sums are over everything.
     """
     worked = tables.nights[tables.nights["state"] != FAILED]
     hours = worked["analysed_h"].sum()
@@ -366,17 +374,18 @@ def _taxa_rows(tables: _Tables, styles: pd.DataFrame) -> list[dict[str, Any]]:
     called = tables.activity[tables.activity["calls"] > 0].astype(dict.fromkeys(COUNTS, "int64"))
     for taxon in styles.index.intersection(called["taxon"], sort=False):
         part = called[called["taxon"] == taxon]
+        working = part[part["state"] != FAILED]
         nightly = _dated(part).set_index(["site", "night"])["passes"].reindex(analysed, fill_value=0)
         rows.append(
             {
                 **styles.loc[taxon].to_dict(),
                 **part[["calls", *PASS_COUNTS, "minutes"]].sum().to_dict(),
-                "sites": part.loc[part["passes"] > 0, "site"].nunique(),
+                "sites": working.loc[working["passes"] > 0, "site"].nunique(),
                 "nights_present": (nightly > 0).sum(),
                 "nights_analysed": len(nightly),
                 "median": nightly.median() if len(nightly) else None,
                 "max": nightly.max() if len(nightly) else None,
-                "rate": part.loc[part["state"] != FAILED, "passes"].sum() / hours if hours else None,
+                "rate": working["passes"].sum() / hours if hours else None,
             }
         )
     return rows

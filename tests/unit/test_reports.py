@@ -739,3 +739,20 @@ def test_counts_are_whole_numbers_though_those_of_a_failed_night_are_missing(tmp
     assert "Common noctule Nyctalus noctula 3 18 0 0 0.60 1 of 1 1 of 1 3.0 3" in Page(whole).text
     assert "Common noctule Nyctalus noctula 18 3 0 0 3 1 of 1 3.0 3 0.60" in Page(site).text
     assert "3 passes in 5.0" in whole  # at the site on the map
+
+
+def test_sites_whose_recorders_had_failed_lower_no_rate_of_the_survey(tmp_path: Path) -> None:
+    nights = [night_row(site, "2024-06-01", 5.0) for site in ("orchard", "pond", "hill")]
+    nights[1] |= {"state": "failed", "reasons": "flat"}
+    nights.append(night_row("pond", "2024-06-02", 5.0) | {"state": "failed", "reasons": "flat"})
+    found = [
+        pass_row(site, night, f"{night}T21:31:00Z", "Nyctalus noctula")
+        for site, night in (("orchard", "2024-06-01"), ("pond", "2024-06-01"), ("pond", "2024-06-02"))
+    ]
+    page = Survey(tmp_path, nights, found).survey_page(ORCHARD, POND)
+    nightly = figure(page, "nightly")
+    assert nightly["Common noctule"]["y"] == [0.1, 0.0]  # one pass in the ten hours of two sites
+    assert nightly["hours analysed"]["y"] == [10.0, 0.0]
+    assert nightly["recorded, not usable"]["x"] == [1]
+    # passes, calls, buzzes, social calls, rate, sites and site-nights
+    assert "Common noctule Nyctalus noctula 3 18 0 0 0.10 1 of 2 1 of 2" in Page(page).text
