@@ -274,6 +274,7 @@ def test_a_survey_page_tells_the_key_figures(valley: Survey) -> None:
     assert "18.5 h were analysed and 5.2 h excluded" in text
     assert "5 bat passes were found, 3 of them named to 2 species automatically" in text
     assert "Passes are not individuals" in text
+    assert "Passes are held against all analysed hours, those of daylight included" in text
     assert "Pass 1 s gap, at least 2 calls" in text
     assert "Score of a name at least 0.5 ( min_taxon_score ); Myotis 0.8" in text
     assert "of calls with 0.8, eight in ten were right there" in text
