@@ -136,6 +136,7 @@ PASSES = pa.schema(
         ("start_utc", _instant), ("duration_s", _number), ("calls", _whole), ("named_calls", _whole),
         ("buzz_calls", _whole), ("social_calls", _whole), ("files", _whole), ("mean_peak_hz", _number),
         ("mean_score", _number), ("best_path", _text), ("best_start_s", _number),
+        ("best_file_s", _number),
     ]
 )  # fmt: skip
 """One row per pass."""

@@ -82,6 +82,7 @@ def activity(
         for shard in sorted(files["shard"].dropna().unique())
     ]
     found = pd.concat([schema.empty_table().to_pandas(), *tables], ignore_index=True)
+    found["time_expansion"] = found["recording"].map(files.set_index("recording")["time_expansion"])
     named = name_calls(found, card.taxa, min_taxon_score=min_taxon_score, thresholds=thresholds)
     calls = join_calls(named, card.taxa, gap=gap)
     passes = find_passes(calls, gap=gap, min_calls=min_calls)

@@ -130,6 +130,7 @@ def report_site(
         "not_valid": _not_valid(tables.health),
         "best": _best_passes(tables.passes, styles, deployment.timezone),
         "few_calls": FEW_CALLS,
+        "silence_left_out": bool((tables.health["untriggered_h"] > 0).any()),
         "plots": plots,
         "csv": f"../../activity/{quote(deployment.site)}",
         "coverage": "../../coverage",

@@ -18,7 +18,7 @@ from batpam.reports.figures import taxon_styles
 from batpam.reports.pages import report_site, report_survey
 from batpam.scalograms.settings import ScalogramSettings
 from batpam.survey import Deployment
-from batpam.tables import ACTIVITY, LEDGER, NIGHTS, PASSES, RECORDER_NIGHTS, provenance, write_table
+from batpam.tables import ACTIVITY, LEDGER, NIGHTS, PASSES, RECORDER_NIGHTS, provenance, read_table, write_table
 
 PLOTLYJS = get_plotlyjs()
 TAXA = (
@@ -95,6 +95,7 @@ def pass_row(
         "mean_score": 0.8,
         "best_path": path,
         "best_start_s": 61.25,
+        "best_file_s": 61.25,
         **more,
     }
 
@@ -522,6 +523,18 @@ def test_a_site_page_names_the_pass_to_check(tmp_path: Path) -> None:
     assert "1 June 2024 23:00:00 6 46.0 0.90 1:01.2 long.wav" in text
     assert "short.wav" not in text
     assert "poor.wav" not in text
+
+
+def test_a_pass_is_to_be_found_where_its_file_plays_it(tmp_path: Path) -> None:
+    nights = [night_row("orchard", "2024-06-01", 8.0)]
+    slow = pass_row("orchard", "2024-06-01", "2024-06-01T22:00:00Z", "Nyctalus noctula", "x10.wav", best_file_s=612.5)
+    survey = Survey(tmp_path, nights, [slow])
+    text = Page(survey.site_page()).text
+    assert "0.80 10:12.5 x10.wav" in text
+    assert "T.WAV" not in text
+    health = read_table(survey.health).assign(untriggered_h=3.0)
+    write_table(health, RECORDER_NIGHTS, survey.health, provenance("health"))
+    assert "the place is that in the expanded recording" in Page(survey.site_page()).text
 
 
 def test_sun_and_position_of_a_site(tmp_path: Path) -> None:

@@ -71,6 +71,7 @@ class Site:
         read: float = 1.0,
         recorder: str = "1",
         reason: str = "",
+        expansion: float = 1.0,
     ) -> str:
         """Add a recording of which a share could be read; with a reason, none of it."""
         recording = f"{self.name}{len(self.recordings)}"
@@ -87,6 +88,7 @@ class Site:
             dict.fromkeys(RECORDINGS.names)
             | known
             | {"start_utc": begins, "samples": samples, "sample_rate_hz": rate, "shard": None if reason else "s"}
+            | {"time_expansion": expansion}
         )
         there = 0 if reason else round(read * samples)
         stretches = [("analysed", "", 0, there), ("excluded", reason or "truncated", there, samples)]
@@ -354,12 +356,21 @@ def test_pass_that_goes_on_in_the_next_file_counts_once(tmp_path: Path) -> None:
     assert (row["passes"], row["calls"], row["files_with_taxon"], row["minutes"]) == (1, 30, 3, 1)
 
 
+def test_call_of_a_slowed_down_file_lies_later_in_it(tmp_path: Path) -> None:
+    site = Site()
+    site.calls(site.file("2024-06-01T21:00:00", FIRST, 1, expansion=10.0), 12.5, 2)
+    site.calls(site.file("2024-06-01T22:00:00", FIRST, 1), 12.5, 2)
+    passes = site.run(tmp_path)["passes"]
+    assert passes["best_start_s"].tolist() == [12.5, 12.5]
+    assert passes["best_file_s"].tolist() == [125.0, 12.5]
+
+
 def test_minutes_are_those_of_the_clock() -> None:
     site = Site()
     file = site.file("2024-06-01T21:00:30", FIRST, 1)
     for second in (0, 29.9, 30, 89.9, 3000):  # 21:00, 21:00, 21:01, 21:01, 21:50
         site.call(file, second)
-    named = pd.DataFrame(site.detections).assign(taxon="P", group="P", rank="species", joined=False)
+    named = pd.DataFrame(site.detections).assign(taxon="P", group="P", rank="species", joined=False, time_expansion=1.0)
     nights = pd.DataFrame([{"site": "orchard", "night": FIRST, "state": "valid", "analysed_h": 1.0}])
     passes = find_passes(named.assign(start_utc=named["start_utc"].dt.as_unit("us")), gap=1.0, min_calls=2)
     row = _row(count_activity(passes, named, nights), night=FIRST)
