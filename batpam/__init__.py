@@ -9,7 +9,7 @@ STAGE_VERSIONS = {
     "scalogram": 2,
     "detect": 5,
     "ledger": 1,
-    "health": 1,
+    "health": 2,
     "activity": 5,
     "report": 4,
     "train": 9,

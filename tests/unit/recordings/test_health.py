@@ -308,6 +308,31 @@ def test_recorder_of_the_sheet_without_any_recording_has_failed_in_all_nights(si
     assert table.loc[table["recorder"] == "2", "reasons"].tolist() == ["no_recording"] * 3
 
 
+def test_recorder_of_which_only_the_first_night_is_known_stood_there_as_long_as_the_others(site: Site) -> None:
+    for night in NIGHTS[:6]:
+        site.whole_night(night)
+    for night in NIGHTS[:3]:
+        site.whole_night(night, recorder="2")
+    rows = [replace(ORCHARD, recorder=name, recordings=name, first_night=FIRST) for name in ("1", "2", "3")]
+    table = site.assess(*rows)
+    assert table.loc[table["recorder"] == "1", "state"].tolist() == ["valid"] * 6
+    assert table.loc[table["recorder"] == "2", "state"].tolist() == ["valid"] * 3 + ["failed"] * 3
+    assert table.loc[table["recorder"] == "3", "reasons"].tolist() == ["no_recording"] * 6
+
+
+def test_clock_that_is_wrong_does_not_say_how_long_a_recorder_stood_there(site: Site) -> None:
+    site.whole_night(FIRST)
+    site.whole_night("2025-06-01", warnings="clock_future")
+    table = site.assess(ORCHARD, replace(ORCHARD, recorder="2", recordings="/b", first_night=FIRST))
+    assert table.loc[table["recorder"] == "2", "night"].tolist() == [FIRST]
+
+
+@pytest.mark.parametrize("end", ["first_night", "last_night"])
+def test_recorder_that_never_recorded_has_failed_in_the_one_night_that_is_known(site: Site, end: str) -> None:
+    table = site.assess(replace(ORCHARD, **{end: FIRST}))
+    assert table[["night", "reasons"]].values.tolist() == [[FIRST, "no_recording"]]
+
+
 @pytest.mark.parametrize("end", ["first_night", "last_night"])
 def test_one_end_of_the_sheet_is_enough(site: Site, end: str) -> None:
     site.whole_night(NIGHTS[3])
