@@ -84,9 +84,9 @@ RECORDER_NIGHTS = pa.schema(
         ("site", _text), ("recorder", _text), ("night", _text), ("state", _text), ("reasons", _text), ("detail", _text),
         ("sunset_utc", _instant), ("sunrise_utc", _instant), ("schedule_source", _text), ("scheduled_dark_h", _number),
         ("recorded_dark_h", _number), ("usable_dark_h", _number), ("recorded_h", _number), ("analysed_h", _number),
-        ("excluded_h", _number), ("untriggered_h", _number), ("files", _whole), ("files_excluded", _whole),
-        *((name, _number) for name in NOISE_COLUMNS), ("noise_change_db", _number), ("clipped_share", _number),
-        ("offset", _number), ("flat_h", _number), ("click_h", _number), ("insect_h", _number),
+        ("excluded_h", _number), ("untriggered_h", _number), ("logged_h", _number), ("files", _whole),
+        ("files_excluded", _whole), *((name, _number) for name in NOISE_COLUMNS), ("noise_change_db", _number),
+        ("clipped_share", _number), ("offset", _number), ("flat_h", _number), ("click_h", _number), ("insect_h", _number),
         ("temperature_min_c", _number), ("temperature_max_c", _number), ("battery_min_v", _number),
         ("stop_reasons", _text), ("warnings", _text),
     ]
@@ -129,7 +129,7 @@ NIGHTS = pa.schema(
         ("scheduled_dark_h", _number), ("usable_dark_h", _number),
     ]
 )  # fmt: skip
-"""Effort: one row per site and night that has a file."""
+"""Effort: one row per site and night that has a file, or on which a triggered recorder listened."""
 
 PASSES = pa.schema(
     [

@@ -322,6 +322,9 @@ def _add_effort(nights: pd.DataFrame, files: pd.DataFrame, running: pd.DataFrame
     on, off = _seconds(running["start_utc"]), _seconds(running["end_utc"])
     logged = (nights["next_noon"] > min(on, default=np.inf)) & (nights["noon"] < max(off, default=-np.inf))
     nights["effort_known"] = (~triggered | expanded | logged) & (nights.index != UNDATED)
+    # what a triggered recorder without a log did between two nights in which it worked, nobody knows
+    worked = (nights["files"] > 0) & (nights.index != UNDATED)
+    nights["maybe_quiet"] = ~nights["effort_known"] & worked.cummax() & worked[::-1].cummax()
 
     starts, stops = _stretch(recorded)
     was_recorded = _hours(_covered(starts, stops), begins, ends)
@@ -333,6 +336,7 @@ def _add_effort(nights: pd.DataFrame, files: pd.DataFrame, running: pd.DataFrame
     nights["usable_counted_h"] = (nights["recorded_counted_h"] - not_analysed - spoilt).clip(lower=0.0)
     noons = nights["noon"].to_numpy(float), nights["next_noon"].to_numpy(float)
     nights["listened_h"] = np.where(by_log, _hours(listened, *noons), _hours(_covered(starts, stops), *noons))
+    nights["logged_h"] = nights["listened_h"].where(by_log)
 
 
 def _triggered(nights: pd.DataFrame, files: pd.DataFrame) -> pd.Series:
@@ -506,7 +510,9 @@ def _judge(night: Any, settings: HealthConfig) -> tuple[str, str, str]:
         hours = f"usable {usable:.{digits}f} of {scheduled:.{digits}f} h{of_night}"
         share = usable / scheduled if scheduled > 0 else 0.0
         lost = share < settings.min_valid_share
-    if night.files == 0 and not (night.effort_known and night.recorded_counted_h > 0):
+    if night.files == 0 and night.maybe_quiet:
+        partial["effort_unknown"] = "no recording, and nobody knows whether it listened"
+    elif night.files == 0 and not (night.effort_known and night.recorded_counted_h > 0):
         failed["no_recording"] = f"no recording, {scheduled:.1f} h were scheduled" if known else "no recording"
     elif night.files and night.files == night.files_excluded:
         failed["excluded"] = f"all {night.files:.0f} files were excluded"

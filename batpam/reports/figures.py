@@ -515,6 +515,8 @@ def effort_text(night: Mapping[Any, Any]) -> str:
     text = f"{night_text(night['night'])}<br>{STATES[night['state']]}"
     if night["state"] == GAP:
         return text
+    if night.get("quiet") and not night["files"]:
+        return f"{text}<br>the recorder listened and nothing triggered it"
     if night.get("health") not in (None, "", "valid"):
         text += f"<br>recorder {safe(night['health'])}: {safe(night['why'])}"
     return (

@@ -23,7 +23,7 @@ from plotly.io.json import to_json_plotly
 from plotly.offline import get_plotlyjs
 
 from batpam.activity.passes import BUZZ_CALLS, SOCIAL_CALLS
-from batpam.activity.summary import COUNTS, FAILED, PASS_COUNTS
+from batpam.activity.summary import COUNTS, FAILED, PASS_COUNTS, nights_told
 from batpam.files import write_text
 from batpam.models.files import ModelCard
 from batpam.recordings.health import REASONS as HEALTH_REASONS
@@ -233,7 +233,9 @@ def _night_states(tables: _Tables, sites: Sequence[str], nights: Sequence[str]) 
     effort = dated[list(EFFORT)].reindex(grid, fill_value=0)
     said = {"health": dated["state"].reindex(grid), "why": dated["reasons"].map(reason_text).reindex(grid)}
     working = dated["analysed_h"].where(dated["state"] != FAILED, 0.0).reindex(grid, fill_value=0)
-    return _with_state(effort.assign(passes=passes.astype("int64"), working_h=working, **said).reset_index())
+    quiet = (dated["files"] == 0).reindex(grid, fill_value=False)
+    rows = effort.assign(passes=passes.astype("int64"), working_h=working, quiet=quiet, **said)
+    return _with_state(rows.reset_index())
 
 
 def _over_sites(states: pd.DataFrame) -> pd.DataFrame:
@@ -243,11 +245,13 @@ def _over_sites(states: pd.DataFrame) -> pd.DataFrame:
     """
     passes = states["passes"].where(states["health"] != FAILED, 0)
     kept = states.assign(analysed_h=states["working_h"], passes=passes)
-    return _with_state(kept.groupby("night", as_index=False)[[*EFFORT, "passes", "working_h"]].sum())
+    return _with_state(kept.groupby("night", as_index=False)[[*EFFORT, "passes", "working_h", "quiet"]].sum())
 
 
 def _with_state(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.assign(state=figures.states_of(rows["passes"], rows["working_h"], rows["files"]))
+    # a night on which a recorder listened and nothing triggered it is a zero without an hour of audio
+    listened = rows["working_h"] + rows["quiet"]
+    return rows.assign(state=figures.states_of(rows["passes"], listened, rows["files"]))
 
 
 def _after_noon(when: pd.Series, timezone: str) -> pd.Series:
@@ -338,7 +342,7 @@ def _common(
             "last": nights[-1] if nights else None,
             "nights": dated["night"].nunique(),
             "site_nights": len(dated),
-            "site_nights_analysed": int(((dated["analysed_h"] > 0) & (dated["state"] != FAILED)).sum()),
+            "site_nights_analysed": int((nights_told(dated)["state"] != FAILED).sum()),
             **{name: tables.nights[name].sum() for name in EFFORT},
             "told": bool(len(tables.passes)) or bool(working_h > 0),
             "why_nothing": "the recorders had failed" if tables.nights["analysed_h"].sum() > 0 else "nothing analysed",
@@ -369,7 +373,7 @@ def _taxa_rows(tables: _Tables, styles: pd.DataFrame) -> list[dict[str, Any]]:
     worked = tables.nights[tables.nights["state"] != FAILED]
     hours = worked["analysed_h"].sum()
     dated = _dated(worked)
-    analysed = pd.MultiIndex.from_frame(dated.loc[dated["analysed_h"] > 0, ["site", "night"]])
+    analysed = pd.MultiIndex.from_frame(nights_told(dated)[["site", "night"]])
     rows = []
     # counts that are not known make the whole column one of floats; those of what was found are known
     called = tables.activity[tables.activity["calls"] > 0].astype(dict.fromkeys(COUNTS, "int64"))
@@ -424,7 +428,7 @@ def _site_rows(tables: _Tables, sites: Sequence[str], deployments: Sequence[Depl
     dated, worked = _dated(tables.nights), tables.activity[tables.activity["state"] != FAILED]
     counts = {
         "nights": dated.groupby("site").size(),
-        "nights_analysed": ((dated["analysed_h"] > 0) & (dated["state"] != FAILED)).groupby(dated["site"]).sum(),
+        "nights_analysed": nights_told(dated[dated["state"] != FAILED]).groupby("site").size(),
         "passes": tables.passes.groupby("site").size(),
         "working_h": tables.nights[tables.nights["state"] != FAILED].groupby("site")["analysed_h"].sum(),
         "working_passes": worked.groupby("site")["passes"].sum().astype("int64"),

@@ -770,3 +770,19 @@ def test_sites_whose_recorders_had_failed_lower_no_rate_of_the_survey(tmp_path: 
     assert nightly["recorded, not usable"]["x"] == [1]
     # passes, calls, buzzes, social calls, rate, sites and site-nights
     assert "Common noctule Nyctalus noctula 3 18 0 0 0.10 1 of 2 1 of 2" in Page(page).text
+
+
+def test_a_night_on_which_nothing_triggered_the_recorder_is_a_zero_and_no_gap(tmp_path: Path) -> None:
+    nights = [night_row("orchard", "2024-06-01", 5.0), night_row("orchard", "2024-06-02", 0.0, files=0)]
+    nights[1] |= {"state": "valid", "reasons": ""}
+    nights.append(night_row("orchard", "2024-06-04", 5.0))
+    found = [pass_row("orchard", "2024-06-01", "2024-06-01T21:31:00Z", "Nyctalus noctula")]
+    survey = Survey(tmp_path, nights, found)
+    page, site = survey.survey_page(ORCHARD), survey.site_page()
+    assert figure(page, "effort")["hours"]["z"] == [[5.0, 0.0, None, 5.0]]
+    assert figure(page, "effort")["analysed, no bat pass"]["x"] == [1, 3]
+    for whole in (page, site):
+        assert figure(whole, "nightly")["analysed, no bat pass"]["x"] == [1, 3]
+        assert "the recorder listened and nothing triggered it" in whole
+        assert "1 of 3 0.0 1" in Page(whole).text  # nights with passes, median and most
+    assert "0 (nothing triggered the recorder)" in Page(site).text
