@@ -786,3 +786,11 @@ def test_a_night_on_which_nothing_triggered_the_recorder_is_a_zero_and_no_gap(tm
         assert "the recorder listened and nothing triggered it" in whole
         assert "1 of 3 0.0 1" in Page(whole).text  # nights with passes, median and most
     assert "0 (nothing triggered the recorder)" in Page(site).text
+
+
+def test_a_site_of_several_recorders_says_what_one_that_failed_does_to_its_rates(tmp_path: Path) -> None:
+    night = night_row("orchard", "2024-06-01", 5.0)
+    both = [stretch("orchard", "2024-06-01", "2024-06-01T21:00:00Z", 2.5, recorder=name) for name in ("1", "2")]
+    words = "On a night on which only some failed, what they recorded still counts"
+    assert words in Page(Survey(tmp_path / "two", [night], recorded=both).site_page()).text
+    assert words not in Page(Survey(tmp_path / "one", [night], recorded=both[:1]).site_page()).text
