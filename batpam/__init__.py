@@ -9,9 +9,9 @@ STAGE_VERSIONS = {
     "scalogram": 2,
     "detect": 5,
     "ledger": 1,
-    "health": 1,
-    "activity": 4,
-    "report": 3,
+    "health": 2,
+    "activity": 5,
+    "report": 4,
     "train": 9,
 }
 """Counted up when the result of a stage changes for the same input; the workflow reruns the stage then."""

@@ -129,6 +129,7 @@ def check(
     from batpam.config import check_config, read_config
     from batpam.models.files import model_hash
     from batpam.recordings.find import check_any, folders_of
+    from batpam.survey import SYSTEM_FOLDERS
 
     settings = check_config(json.loads(override)) if override else read_config(config)
     model, deployments = _survey(settings)
@@ -140,6 +141,7 @@ def check(
         "config": settings.model_dump(),
         "sites": [asdict(d) for d in deployments],
         "folders": folders,
+        "system_folders": SYSTEM_FOLDERS,
         "model_hash": model_hash(model),
     }
     print(json.dumps(checked))

@@ -25,6 +25,9 @@ SUFFIXES = frozenset(
 )  # fmt: skip
 """Endings of files that are counted as recordings, whether batpam can read them or not."""
 
+SYSTEM_FOLDERS = r"\$recycle\.bin|system volume information|lost\+found|\.trash.*"
+"""Names of folders, in any case, in which systems keep what was thrown away or is their own; no recordings are looked for in them."""
+
 _SITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
 
 _MADE = (".csv", ".parquet", ".html")
@@ -228,6 +231,17 @@ def _check_together(deployments: Sequence[Deployment], path: Path) -> None:
             raise UserError(f"{path}: sites {lowered[name.lower()]} and {name} differ only in case; rename one")
 
 
+def is_system_folder(name: str) -> bool:
+    """Whether a folder is named as one in which a system keeps what was thrown away or is its own.
+
+    Examples
+    --------
+    >>> is_system_folder("$Recycle.Bin"), is_system_folder(".Trash-1000"), is_system_folder("found")
+    (True, True, False)
+    """
+    return re.fullmatch(SYSTEM_FOLDERS, name, re.IGNORECASE | re.DOTALL) is not None
+
+
 def sites_of_folder(folder: Path, timezone: str) -> list[Deployment]:
     """One site per sub-folder; the folder itself is a site where it has none.
 
@@ -241,7 +255,9 @@ def sites_of_folder(folder: Path, timezone: str) -> list[Deployment]:
             f"recordings: {printable(folder)} is not a folder; give the folder that holds one sub-folder per site"
         )
     check_zone(timezone, "timezone")
-    subfolders = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    subfolders = sorted(
+        p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".") and not is_system_folder(p.name)
+    )
     beside = sorted(p.name for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
     if subfolders and beside:
         raise UserError(

@@ -6,6 +6,7 @@ Tables are Parquet. Their metadata carry, under the key ``batpam``, what they we
 
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -83,9 +84,9 @@ RECORDER_NIGHTS = pa.schema(
         ("site", _text), ("recorder", _text), ("night", _text), ("state", _text), ("reasons", _text), ("detail", _text),
         ("sunset_utc", _instant), ("sunrise_utc", _instant), ("schedule_source", _text), ("scheduled_dark_h", _number),
         ("recorded_dark_h", _number), ("usable_dark_h", _number), ("recorded_h", _number), ("analysed_h", _number),
-        ("excluded_h", _number), ("untriggered_h", _number), ("files", _whole), ("files_excluded", _whole),
-        *((name, _number) for name in NOISE_COLUMNS), ("noise_change_db", _number), ("clipped_share", _number),
-        ("offset", _number), ("flat_h", _number), ("click_h", _number), ("insect_h", _number),
+        ("excluded_h", _number), ("untriggered_h", _number), ("logged_h", _number), ("files", _whole),
+        ("files_excluded", _whole), *((name, _number) for name in NOISE_COLUMNS), ("noise_change_db", _number),
+        ("clipped_share", _number), ("offset", _number), ("flat_h", _number), ("click_h", _number), ("insect_h", _number),
         ("temperature_min_c", _number), ("temperature_max_c", _number), ("battery_min_v", _number),
         ("stop_reasons", _text), ("warnings", _text),
     ]
@@ -128,7 +129,7 @@ NIGHTS = pa.schema(
         ("scheduled_dark_h", _number), ("usable_dark_h", _number),
     ]
 )  # fmt: skip
-"""Effort: one row per site and night that has a file."""
+"""Effort: one row per site and night that has a file, or on which a triggered recorder listened."""
 
 PASSES = pa.schema(
     [
@@ -136,6 +137,7 @@ PASSES = pa.schema(
         ("start_utc", _instant), ("duration_s", _number), ("calls", _whole), ("named_calls", _whole),
         ("buzz_calls", _whole), ("social_calls", _whole), ("files", _whole), ("mean_peak_hz", _number),
         ("mean_score", _number), ("best_path", _text), ("best_start_s", _number),
+        ("best_file_s", _number),
     ]
 )  # fmt: skip
 """One row per pass."""
@@ -250,9 +252,32 @@ def read_origin(path: Path) -> dict[str, Any]:
     return json.loads(metadata.get(b"batpam", b"{}"))
 
 
+_FORMULA = re.compile(r"[=@\t\r]|[+-](?!(?:[0-9]+(?:\.[0-9]*)?|[0-9]{1,2}:[0-9]{2})\Z)")
+
+
+def without_formulas(table: pd.DataFrame) -> pd.DataFrame:
+    """A table for a CSV: text that a spreadsheet would carry out as a formula begins with an apostrophe.
+
+    What a file says of itself, and its name, is written by others; so is what they may want a spreadsheet to do. A carriage
+    return becomes a blank, for it would begin a row of its own: not every version of Python writes it in quotes.
+
+    Examples
+    --------
+    >>> without_formulas(pd.DataFrame({"text": ["=1+2", "-1+2", "@sum", "-12.5", "+02:00", "a=b", None]}))["text"].tolist()
+    ["'=1+2", "'-1+2", "'@sum", '-12.5', '+02:00', 'a=b', None]
+    """
+    table = table.copy()
+    for name in table.select_dtypes("object"):
+        texts = [text for text in table[name].unique() if isinstance(text, str)]  # of millions of cells most are alike
+        harmless = {text: ("'" if _FORMULA.match(text) else "") + text.replace("\r", " ") for text in texts}
+        if any(text != instead for text, instead in harmless.items()):
+            table[name] = table[name].map(lambda text, harmless=harmless: harmless.get(text, text))
+    return table
+
+
 def write_csv(rows: pd.DataFrame, schema: pa.Schema, path: Path) -> None:
-    """Write a table as CSV, times in ISO 8601."""
-    table = rows[[name for name in schema.names if name in rows]].copy()
+    """Write a table as CSV, times in ISO 8601, no text a formula (:func:`without_formulas`)."""
+    table = without_formulas(rows[[name for name in schema.names if name in rows]])
     for column in table.select_dtypes(include=["datetimetz"]):
         table[column] = table[column].dt.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     with written_whole(path) as temporary:

@@ -151,7 +151,7 @@ def find_passes(calls: pd.DataFrame, *, gap: float, min_calls: int) -> pd.DataFr
     Parameters
     ----------
     calls
-        As :func:`join_calls` gives them.
+        As :func:`join_calls` gives them, with the ``time_expansion`` of their recordings.
     gap
         Longest time from the start of a call to the start of the next, s.
     min_calls
@@ -186,6 +186,7 @@ def find_passes(calls: pd.DataFrame, *, gap: float, min_calls: int) -> pd.DataFr
         mean_score=parts["det_score"].mean(),
         best_path=best["path"],
         best_start_s=best["start_s"],
+        best_file_s=best["start_s"] * best["time_expansion"],
     )
     return passes.loc[passes["calls"] >= min_calls, PASSES.names].reset_index(drop=True)
 

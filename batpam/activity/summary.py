@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import date
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,7 @@ def activity(
         for shard in sorted(files["shard"].dropna().unique())
     ]
     found = pd.concat([schema.empty_table().to_pandas(), *tables], ignore_index=True)
+    found["time_expansion"] = found["recording"].map(files.set_index("recording")["time_expansion"])
     named = name_calls(found, card.taxa, min_taxon_score=min_taxon_score, thresholds=thresholds)
     calls = join_calls(named, card.taxa, gap=gap)
     passes = find_passes(calls, gap=gap, min_calls=min_calls)
@@ -98,17 +100,21 @@ def activity(
 def effort(ledger: pd.DataFrame, health: pd.DataFrame, deployment: Deployment) -> pd.DataFrame:
     """What was recorded and analysed in every night of a site, and how much of it between sunset and sunrise.
 
-    Files without a time share a row whose night is missing. A night is valid where it is for all recorders of the site,
-    failed where it has failed for all, else partial.
+    Files without a time share a row whose night is missing. Copies count as files and in no hours: their audio was analysed
+    in the file that they are copies of. A night on which a triggered recorder listened and nothing came has a row without a
+    file. A night is valid where it is for all recorders of the site, failed where it has failed for all, else partial.
     """
     rows = []
     recorders = {night: part for night, part in health.groupby(health["night"].fillna(""))}
-    for night, part in ledger.groupby("night", dropna=False):
+    quiet = ((night, ledger[:0]) for night in _quiet_nights(ledger, health))
+    for night, part in chain(ledger.groupby("night", dropna=False), quiet):
         dated = isinstance(night, str)
         sunset, sunrise = (
-            sun_times(date.fromisoformat(night), deployment.latitude, deployment.longitude) if dated else (None, None)
+            sun_times(date.fromisoformat(night), deployment.latitude, deployment.longitude, deployment.timezone)
+            if dated
+            else (None, None)
         )
-        hours = part.groupby("state")["duration_s"].sum() / 3600
+        hours = part[part["reason"] != "duplicate"].groupby("state")["duration_s"].sum() / 3600
         dark = None
         if sunset and sunrise:
             begins = part["start_utc"]
@@ -128,7 +134,7 @@ def effort(ledger: pd.DataFrame, health: pd.DataFrame, deployment: Deployment) -
                 "sunrise_utc": sunrise,
                 "files": part["recording"].nunique(),
                 "files_excluded": part.groupby("recording")["state"].agg(lambda s: (s == "excluded").all()).sum(),
-                "recorded_h": float(part["duration_s"].sum() / 3600),
+                "recorded_h": float(hours.sum()),
                 "analysed_h": float(hours.get("analysed", 0.0)),
                 "excluded_h": float(hours.get("excluded", 0.0)),
                 "dark_h": (sunrise - sunset).total_seconds() / 3600 if sunset and sunrise else None,
@@ -137,7 +143,24 @@ def effort(ledger: pd.DataFrame, health: pd.DataFrame, deployment: Deployment) -
                 "usable_dark_h": usable,
             }
         )
-    return pd.DataFrame(rows, columns=NIGHTS.names)
+    return pd.DataFrame(rows, columns=NIGHTS.names).sort_values("night", ignore_index=True)
+
+
+def _quiet_nights(ledger: pd.DataFrame, health: pd.DataFrame) -> list[str]:
+    """Nights without a file on which a triggered recorder listened, by its log."""
+    listened = health[(health["logged_h"] > 0) & (health["state"] != FAILED)]
+    return sorted(set(listened["night"].dropna()) - set(ledger["night"].dropna()))
+
+
+def nights_told(nights: pd.DataFrame) -> pd.DataFrame:
+    """Nights of which activity can tell: something was analysed, or a recorder listened and nothing triggered it.
+
+    Parameters
+    ----------
+    nights
+        Of the schema NIGHTS.
+    """
+    return nights[(nights["analysed_h"] > 0) | (nights["files"] == 0)]
 
 
 def _state_of(recorders: pd.DataFrame) -> tuple[str, str, float | None, float | None]:
@@ -152,6 +175,7 @@ def _state_of(recorders: pd.DataFrame) -> tuple[str, str, float | None, float | 
 def count_activity(passes: pd.DataFrame, calls: pd.DataFrame, nights: pd.DataFrame) -> pd.DataFrame:
     """Passes, calls and minutes per night and taxon, with zeros for nights that were analysed and had none.
 
+    A night on which a triggered recorder listened and nothing came is one of zeros, too, and so are its rates.
     Where the recorders have failed, what was not found is not a zero: nothing is known, and nothing is said.
 
     ``calls`` and ``files_with_taxon`` count every accepted call, part of a pass or not, with the taxon that it counts under
@@ -176,9 +200,8 @@ def count_activity(passes: pd.DataFrame, calls: pd.DataFrame, nights: pd.DataFra
     }
     per_pass = passes.assign(passes=1, **flags).groupby(keys)[list(PASS_COUNTS)].sum()
     counts = per.assign(minutes=minutes).join(per_pass).fillna(0).astype("int64").to_dict("index")
-    analysed = nights[nights["analysed_h"] > 0]
     rows = []
-    for night in analysed.itertuples():
+    for night in nights_told(nights).itertuples():
         name = night.night if isinstance(night.night, str) else ""
         for taxon in taxa.itertuples():
             key = (name, taxon.taxon)
@@ -188,7 +211,8 @@ def count_activity(passes: pd.DataFrame, calls: pd.DataFrame, nights: pd.DataFra
             }  # fmt: skip
             if night.state != FAILED or key in counts:
                 row |= counts.get(key, dict.fromkeys(COUNTS, 0))
-                row |= {f"{what}_per_h": row[what] / night.analysed_h for what in ("passes", "minutes")}
+                hours = night.analysed_h or 1.0  # a night without a file has no call
+                row |= {f"{what}_per_h": row[what] / hours for what in ("passes", "minutes")}
             rows.append(row)
     return pd.DataFrame(rows, columns=ACTIVITY.names).astype(dict.fromkeys(COUNTS, "Int64"))
 
@@ -202,7 +226,7 @@ def fill_zeros(activity: pd.DataFrame, nights: pd.DataFrame) -> pd.DataFrame:
         Of the schemas ACTIVITY and NIGHTS, of all sites.
     """
     taxa = activity[["taxon", "group", "rank"]].drop_duplicates("taxon")
-    analysed = nights.loc[nights["analysed_h"] > 0, ["site", "night", "state", "analysed_h"]]
+    analysed = nights_told(nights)[["site", "night", "state", "analysed_h"]]
     counts = activity.drop(columns=["group", "rank", "analysed_h", "state"]).astype(dict.fromkeys(COUNTS, "Int64"))
     full = analysed.merge(taxa, how="cross").merge(counts, how="left", on=["site", "night", "taxon"])
     known, columns = full["state"] != FAILED, [*COUNTS, *RATES]

@@ -10,7 +10,7 @@ from batpam.activity.names import name_calls
 from batpam.errors import UserError
 from batpam.files import written_whole
 from batpam.models.files import model_hash, read_card
-from batpam.tables import detections_schema, read_origin, read_table
+from batpam.tables import detections_schema, read_origin, read_table, without_formulas
 
 
 def export_csv(
@@ -31,7 +31,7 @@ def export_csv(
         Folder of the results: the detections of the shards that the index names.
     output
         CSV with a column ``file`` first and then those of the tables; behind ``class_score`` the ``taxon``, ``group`` and
-        ``rank`` of the lowest node of the tree that is sure enough.
+        ``rank`` of the lowest node of the tree that is sure enough. See :func:`batpam.tables.without_formulas`.
     model
         The one that made the detections.
     min_score
@@ -73,7 +73,7 @@ def export_csv(
     files = calls["path"] if relative_to is None else calls["path"].map(lambda p: os.path.relpath(p, relative_to))
     calls.insert(0, "file", files)
     with written_whole(output) as temporary:
-        calls.drop(columns="path").to_csv(
+        without_formulas(calls.drop(columns="path")).to_csv(
             temporary, index=False, float_format="%.9g", date_format="%Y-%m-%dT%H:%M:%S.%fZ"
         )
     return len(calls)

@@ -15,6 +15,8 @@ import pandas as pd
 import soundfile
 
 from batpam.config import Config, scalogram_settings
+from batpam.errors import AudioError
+from batpam.recordings.audio import open_recording
 from batpam.tables import MANIFEST, SEGMENTS, read_table, write_table
 
 THREADS = {"index_recordings": 2, "segment_recordings": 2, "compute_scalograms": 2, "detect_calls": 2}
@@ -62,32 +64,41 @@ def choose_stretches(seconds: np.ndarray) -> list[tuple[int, float]]:
 
 
 def cut_sample(indexed: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    """Copy stretches of the recordings into files of their own, as quick to read: rows of the schema MANIFEST."""
+    """Copy stretches of the recordings into files of their own, as quick to read: rows of the schema MANIFEST.
+
+    They are read as the stages read them: what an AudioMoth left out is there, and a wrong size in a header loses nothing.
+    """
     rows = []
     seconds = (indexed["readable_samples"] / indexed["sample_rate_hz"]).to_numpy(float)
     for number, (place, begins) in enumerate(choose_stretches(seconds)):
-        row = indexed.iloc[place][MANIFEST.names].to_dict()
+        recording = indexed.iloc[place]
+        row = recording[MANIFEST.names].to_dict()
         start = round(begins * row["sample_rate_hz"])
         stop = min(round((begins + STRETCH_S) * row["sample_rate_hz"]), row["readable_samples"])
         try:
-            with soundfile.SoundFile(row["path"]) as file:
-                ending = "flac" if file.format == "FLAC" else "wav"
-                subtype = file.subtype if ending == "flac" or file.subtype == "PCM_16" else "FLOAT"
-                rate = file.samplerate
-                file.seek(start)
-                block = file.read(stop - start, dtype="float32" if subtype == "FLOAT" else "int32", always_2d=True)
-        except (soundfile.LibsndfileError, OSError):  # the ledger of the run will say so
+            with open_recording(Path(row["path"]), row["channel"], row["readable_samples"]) as file:
+                block = file.read(start, stop)
+        except AudioError:  # the ledger of the run will say so
             continue
         if len(block) == 0:
             continue
+        container, _, encoding = recording["format"].partition(" ")
+        ending = "flac" if container == "FLAC" else "wav"
+        subtype = encoding if ending == "flac" or encoding == "PCM_16" else "FLOAT"
+        # whole numbers stay what they are: of floats libsndfile would make others
+        written = block if subtype == "FLOAT" else (block * np.float32(2.0**31)).astype(np.int32)
+        rate = round(row["sample_rate_hz"] / row["time_expansion"])
         encoded = io.BytesIO()
-        soundfile.write(encoded, block, rate, format=ending, subtype=subtype)
+        soundfile.write(encoded, written, rate, format=ending, subtype=subtype)
         path = folder / f"{number}.{ending}"
         path.write_bytes(encoded.getvalue())
         rows.append(
             row
-            | {"recording": f"{number:016d}", "path": str(path), "samples": len(block), "readable_samples": len(block)}
-        )
+            | {
+                "recording": f"{number:016d}", "path": str(path), "channel": 1, "samples": len(block),
+                "readable_samples": len(block),
+            }
+        )  # fmt: skip
     return pd.DataFrame(rows, columns=MANIFEST.names)
 
 

@@ -60,7 +60,7 @@ class AudioInfo:
     warnings
         What is wrong with the file and was mended, see :class:`batpam.recordings.containers.Layout`.
     digest
-        Same for files with the same samples; "" where all that was looked at is one value.
+        Same for files that hold the same samples in the same form; "" where all that was looked at is one value.
     """
 
     format: str

@@ -73,6 +73,7 @@ def _numbers(table: pa.Table, copies: np.ndarray) -> pd.DataFrame:
     rows = pd.DataFrame(
         {name: table.column(name).to_numpy() for name in ("channel", "samples", "readable_samples", "duration_s")}
     )
+    rows["triggered"] = pc.greater(table.column("untriggered_s"), 0).fill_null(False).to_numpy()
     rows["start"] = table.column("start_utc").cast(pa.int64()).to_numpy(zero_copy_only=False) / 1e6
     for name in ("site", "recorder", "serial", "digest"):
         codes = pc.dictionary_encode(table.column(name).cast(pa.string())).combine_chunks()
@@ -150,7 +151,10 @@ def _mark_copies(
                     if not rows.at[row, "indexed"]:
                         continue
                     length = (rows.at[row, "samples"], rows.at[row, "readable_samples"])
-                    what = length, table.column("format")[row].as_py(), rows.at[row, "digest"]
+                    kind = table.column("format")[row].as_py()
+                    if rows.at[row, "triggered"]:  # its digest is of other bytes than that of what it expands to
+                        kind = f"{kind} triggered"
+                    what = length, kind, rows.at[row, "digest"]
                     first = next((other for other in kept.like(*what) if is_copy(row, other)), None)
                     if first is None:
                         kept.add(row, *what)

@@ -10,7 +10,7 @@ from glob import has_magic
 from pathlib import Path
 
 from batpam.errors import UserError, printable
-from batpam.survey import SUFFIXES, Deployment
+from batpam.survey import SUFFIXES, Deployment, is_system_folder
 
 LATEST_NS = (1 << 63) - 1
 """Latest time of a file that a table can hold; disks can hold later ones."""
@@ -72,6 +72,10 @@ class Search:
         self._visited: dict[Deployment, set[str]] = {deployment: set() for deployment in self._tops}
         self._owners: dict[str, dict[str, Deployment]] = {}
 
+    def folders(self, deployment: Deployment) -> list[str]:
+        """Folders of a deployment that are walked, as the paths of what is found in them begin."""
+        return [str(top) for top in self._tops[deployment] if top in self._folders]
+
     def recordings(self, deployment: Deployment) -> Iterator[Found]:
         """Recordings of a deployment, folder by folder, each in the order of names.
 
@@ -114,6 +118,8 @@ class Search:
             subfolders = []
             for entry in entries:
                 if _is_folder(entry):
+                    if is_system_folder(entry.name):
+                        continue
                     target = os.path.realpath(entry.path) if entry.is_symlink() else ""
                     if target and _lies_in(target, self._walked):
                         continue  # it is found where it lies
@@ -317,7 +323,7 @@ def _matches(folder: str, pattern: Sequence[str]) -> Iterator[str]:
             fits = not entry.name.startswith(".") and not (entry.is_symlink() and _is_folder(entry))
         else:
             fits = fnmatchcase(entry.name, part) and (part.startswith(".") or not entry.name.startswith("."))
-        if not fits:
+        if not fits or (has_magic(part) and is_system_folder(entry.name) and _is_folder(entry)):
             continue
         if part == "**" and _is_folder(entry):
             yield from _matches(entry.path, pattern)

@@ -150,20 +150,18 @@ def assess(
     """
     files = files.merge(sound, on="recording", how="left")
     recorders = {*files["recorder"], *logs["recorder"]}
-    recorders |= {d.recorder for d in deployments if _has_nights(d) and not any(_is_of(d, name) for name in recorders)}
+    dated = [d for d in deployments if d.first_night or d.last_night]
+    recorders |= {d.recorder for d in dated if not any(_is_of(d, name) for name in recorders)}
+    latest = max(_known_nights(files, logs[logs["kind"] == "running"], deployments[0]), default=None)
     parts = []
     for recorder in sorted(recorders):
         own_files, own_logs, own_ledger = (table[table["recorder"] == recorder] for table in (files, logs, ledger))
         rows = [d for d in deployments if _is_of(d, recorder)] or list(deployments)
-        nights = _assess_recorder(own_files, own_logs, own_ledger, rows, settings)
+        nights = _assess_recorder(own_files, own_logs, own_ledger, rows, latest, settings)
         nights = nights.assign(site=site, recorder=recorder)[RECORDER_NIGHTS.names]
         parts.append(pa.Table.from_pandas(nights, RECORDER_NIGHTS, preserve_index=False))
     table = pa.concat_tables([RECORDER_NIGHTS.empty_table(), *parts]).to_pandas()
     return table.sort_values(["recorder", "night"], ignore_index=True, na_position="last")
-
-
-def _has_nights(deployment: Deployment) -> bool:
-    return bool(deployment.first_night and deployment.last_night)
 
 
 def _is_of(deployment: Deployment, recorder: str) -> bool:
@@ -177,12 +175,16 @@ def _assess_recorder(
     logs: pd.DataFrame,
     ledger: pd.DataFrame,
     deployments: Sequence[Deployment],
+    latest: date | None,
     settings: HealthConfig,
 ) -> pd.DataFrame:
-    """Nights of one recorder, one row each, with what is without a date in the last."""
+    """Nights of one recorder, one row each, with what is without a date in the last.
+
+    ``latest`` is the latest night of any recorder of the site.
+    """
     files, ledger = (table.assign(night=table["night"].fillna(UNDATED)) for table in (files, ledger))
     running, scheduled = (logs[logs["kind"] == kind] for kind in ("running", "scheduled"))
-    nights = _windows(_span(files, running, deployments), deployments[0])
+    nights = _windows(_span(files, running, deployments, latest), deployments[0])
     if (files["night"] == UNDATED).any():
         nights = nights.reindex([*nights.index, UNDATED])
     nights["dark"] = nights["sunset_utc"].notna()
@@ -201,24 +203,37 @@ def _assess_recorder(
 # which nights
 
 
-def _span(files: pd.DataFrame, running: pd.DataFrame, deployments: Sequence[Deployment]) -> list[date]:
-    """Nights with a recording or a log, those that the site sheet names, and short gaps between these."""
-    dated = files[files["night"] != UNDATED]
-    doubtful = dated["warnings"].fillna("").str.contains("|".join(WRONG_CLOCK))
-    known = {date.fromisoformat(night) for night in dated.loc[~doubtful, "night"].unique()}
-    local = zone(deployments[0].timezone)
+def _known_nights(files: pd.DataFrame, running: pd.DataFrame, deployment: Deployment) -> set[date]:
+    """Nights with a recording, unless its clock is in doubt, or a log."""
+    doubtful = files["warnings"].fillna("").str.contains("|".join(WRONG_CLOCK))
+    known = {date.fromisoformat(night) for night in files.loc[~doubtful, "night"].dropna().unique() if night != UNDATED}
+    local = zone(deployment.timezone)
     for start, end in zip(running["start_utc"], running["end_utc"], strict=True):
         known.update(_days(night_of(start.astimezone(local)), night_of(end.astimezone(local))))
+    return known
+
+
+def _span(
+    files: pd.DataFrame, running: pd.DataFrame, deployments: Sequence[Deployment], latest: date | None
+) -> list[date]:
+    """Nights with a recording or a log, those that the site sheet names, and short gaps between these.
+
+    Where the sheet gives the first night alone, the recorder stood there until the latest night of any at the site.
+    """
+    dated = files[files["night"] != UNDATED]
+    known = _known_nights(dated, running, deployments[0])
     firsts, lasts = (
         {date.fromisoformat(text) for text in texts if text}
         for texts in zip(*((d.first_night, d.last_night) for d in deployments), strict=True)
     )
     known |= firsts | lasts
-    for deployment in filter(_has_nights, deployments):
-        known.update(_days(date.fromisoformat(deployment.first_night), date.fromisoformat(deployment.last_night)))
-    if not all(map(_has_nights, deployments)):
+    for deployment in deployments:
+        last = date.fromisoformat(deployment.last_night) if deployment.last_night else latest
+        if deployment.first_night and last:
+            known.update(_days(date.fromisoformat(deployment.first_night), last))
+    if not all(d.first_night and d.last_night for d in deployments):
         for one, other in pairwise(sorted(known)):
-            if (other - one).days <= LONGEST_GAP or one in firsts or other in lasts:
+            if (other - one).days <= LONGEST_GAP or other in lasts:
                 known.update(_days(one, other))
     return sorted(known | {date.fromisoformat(night) for night in dated["night"].unique()})
 
@@ -233,7 +248,7 @@ def _windows(nights: Sequence[date], deployment: Deployment) -> pd.DataFrame:
     rows = []
     for night in nights:
         noons = [datetime.combine(night + timedelta(days=days), time(12), local).timestamp() for days in (0, 1)]
-        sunset, sunrise = sun_times(night, deployment.latitude, deployment.longitude)
+        sunset, sunrise = sun_times(night, deployment.latitude, deployment.longitude, deployment.timezone)
         counted = [sunset.timestamp(), sunrise.timestamp()] if sunset and sunrise else noons
         rows.append([*noons, *counted, sunset, sunrise])
     columns = ["noon", "next_noon", "begins", "ends", "sunset_utc", "sunrise_utc"]
@@ -307,6 +322,9 @@ def _add_effort(nights: pd.DataFrame, files: pd.DataFrame, running: pd.DataFrame
     on, off = _seconds(running["start_utc"]), _seconds(running["end_utc"])
     logged = (nights["next_noon"] > min(on, default=np.inf)) & (nights["noon"] < max(off, default=-np.inf))
     nights["effort_known"] = (~triggered | expanded | logged) & (nights.index != UNDATED)
+    # what a triggered recorder without a log did between two nights in which it worked, nobody knows
+    worked = (nights["files"] > 0) & (nights.index != UNDATED)
+    nights["maybe_quiet"] = ~nights["effort_known"] & worked.cummax() & worked[::-1].cummax()
 
     starts, stops = _stretch(recorded)
     was_recorded = _hours(_covered(starts, stops), begins, ends)
@@ -318,6 +336,7 @@ def _add_effort(nights: pd.DataFrame, files: pd.DataFrame, running: pd.DataFrame
     nights["usable_counted_h"] = (nights["recorded_counted_h"] - not_analysed - spoilt).clip(lower=0.0)
     noons = nights["noon"].to_numpy(float), nights["next_noon"].to_numpy(float)
     nights["listened_h"] = np.where(by_log, _hours(listened, *noons), _hours(_covered(starts, stops), *noons))
+    nights["logged_h"] = nights["listened_h"].where(by_log)
 
 
 def _triggered(nights: pd.DataFrame, files: pd.DataFrame) -> pd.Series:
@@ -491,7 +510,9 @@ def _judge(night: Any, settings: HealthConfig) -> tuple[str, str, str]:
         hours = f"usable {usable:.{digits}f} of {scheduled:.{digits}f} h{of_night}"
         share = usable / scheduled if scheduled > 0 else 0.0
         lost = share < settings.min_valid_share
-    if night.files == 0 and not (night.effort_known and night.recorded_counted_h > 0):
+    if night.files == 0 and night.maybe_quiet:
+        partial["effort_unknown"] = "no recording, and nobody knows whether it listened"
+    elif night.files == 0 and not (night.effort_known and night.recorded_counted_h > 0):
         failed["no_recording"] = f"no recording, {scheduled:.1f} h were scheduled" if known else "no recording"
     elif night.files and night.files == night.files_excluded:
         failed["excluded"] = f"all {night.files:.0f} files were excluded"

@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from batpam.errors import UserError
+from batpam.errors import UserError, printable
 from batpam.files import write_if_changed, write_text
 from batpam.progress import Progress
 from batpam.recordings.conflicts import mark_conflicts
@@ -90,7 +90,7 @@ def index(
     Raises
     ------
     UserError
-        A folder is missing or there is no recording at all.
+        A folder is missing, one that held recordings is empty, or there is no recording at all.
     """
     table, logs = _list(
         deployments, output, shard_hours=shard_hours, min_sample_rate=min_sample_rate, min_duration=min_duration,
@@ -171,7 +171,8 @@ def _list_site(
     progress: Progress,
 ) -> tuple[pa.Table, np.ndarray]:
     """Rows of a site in any order, and which of them come from the table of an earlier index."""
-    remembered = _remember(memory, context)
+    before, origin = _remember(memory)
+    remembered = before if origin == _origin(context) else RECORDINGS.empty_table()
     places = _places(remembered)
     sizes, times, sidecars = (
         remembered.column(name).to_numpy() for name in ("size_bytes", "modified_ns", "sidecar_ns")
@@ -192,7 +193,32 @@ def _list_site(
         progress.at(progress.done + len(batch))
     table = pa.Table.from_batches(fresh, RECORDINGS)
     kept = np.arange(len(table) + len(known)) < len(known)
-    return pa.concat_tables([remembered.take(pa.array(known, pa.int64())), table]), kept
+    table = pa.concat_tables([remembered.take(pa.array(known, pa.int64())), table])
+    for deployment in deployments:
+        _check_none_emptied(search.folders(deployment), before, table, memory)
+    return table, kept
+
+
+def _check_none_emptied(folders: Iterable[str], before: pa.Table, now: pa.Table, memory: Path | None) -> None:
+    """Look whether a folder in which files were found still holds one.
+
+    A disk that is not mounted leaves an empty folder behind, which looks like a recorder that never recorded.
+    """
+    there, listed = (
+        table.column("path").filter(pc.not_equal(table.column("reason"), "link")) for table in (now, before)
+    )
+    gone = listed.filter(pc.invert(pc.is_in(listed, there.combine_chunks())))
+    if not len(gone):
+        return
+    for folder in folders:
+        below = os.fsencode(os.path.join(folder, "")).decode("utf-8", "backslashreplace")  # noqa: PTH118 (ends in a slash)
+        count = pc.sum(pc.starts_with(gone, below)).as_py()
+        if count and not pc.any(pc.starts_with(there, below)).as_py():
+            raise UserError(
+                f"{printable(folder)}: {count} recordings were found here before and now there is none; bring its disk back."
+                " If they were taken away on purpose, take the folder out of the site sheet or delete"
+                f" {printable(memory or '')}, and run again"
+            )
 
 
 @contextmanager
@@ -229,18 +255,18 @@ def _origin(context: Mapping[str, Any]) -> dict[str, Any]:
     return {"stage": "index", "stage_version": STAGE_VERSIONS["index"], **json.loads(json.dumps(context))}
 
 
-def _remember(memory: Path | None, context: Mapping[str, Any]) -> pa.Table:
-    """The table of a site as an earlier index left it; empty where that was made with anything else."""
+def _remember(memory: Path | None) -> tuple[pa.Table, dict[str, Any]]:
+    """The table of a site as an earlier index left it, and what it was made with; empty where it is no longer whole."""
+    nothing: tuple[pa.Table, dict[str, Any]] = RECORDINGS.empty_table(), {}
     if memory is None or not memory.is_file():
-        return RECORDINGS.empty_table()
+        return nothing
     try:
-        if read_origin(memory) != _origin(context):
-            return RECORDINGS.empty_table()
+        origin = read_origin(memory)
         table = pq.read_table(memory, partitioning=None, page_checksum_verification=True)
     except (UserError, pa.ArrowException, OSError, ValueError):
-        return RECORDINGS.empty_table()  # it is no longer whole: read the files again
+        return nothing
     table = table.replace_schema_metadata(None)
-    return table if table.schema == RECORDINGS else RECORDINGS.empty_table()
+    return (table, origin) if table.schema == RECORDINGS else nothing
 
 
 def _places(table: pa.Table) -> dict[str, tuple[int, ...]]:

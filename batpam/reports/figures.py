@@ -294,7 +294,7 @@ def nightly_figure(activity: pd.DataFrame, states: pd.DataFrame, styles: pd.Data
     styles
         See :func:`taxon_styles`.
     per_hour
-        Draw passes per analysed hour, not passes.
+        Draw passes per analysed hour, not passes; neither may then be of recorders that had failed.
     """
     nights = states["night"].tolist()
     counts = activity.pivot_table(index="taxon", columns="night", values="passes", aggfunc="sum")
@@ -515,6 +515,8 @@ def effort_text(night: Mapping[Any, Any]) -> str:
     text = f"{night_text(night['night'])}<br>{STATES[night['state']]}"
     if night["state"] == GAP:
         return text
+    if night.get("quiet") and not night["files"]:
+        return f"{text}<br>the recorder listened and nothing triggered it"
     if night.get("health") not in (None, "", "valid"):
         text += f"<br>recorder {safe(night['health'])}: {safe(night['why'])}"
     return (

@@ -23,7 +23,7 @@ from plotly.io.json import to_json_plotly
 from plotly.offline import get_plotlyjs
 
 from batpam.activity.passes import BUZZ_CALLS, SOCIAL_CALLS
-from batpam.activity.summary import FAILED, PASS_COUNTS
+from batpam.activity.summary import COUNTS, FAILED, PASS_COUNTS, nights_told
 from batpam.files import write_text
 from batpam.models.files import ModelCard
 from batpam.recordings.health import REASONS as HEALTH_REASONS
@@ -130,6 +130,7 @@ def report_site(
         "not_valid": _not_valid(tables.health),
         "best": _best_passes(tables.passes, styles, deployment.timezone),
         "few_calls": FEW_CALLS,
+        "silence_left_out": bool((tables.health["untriggered_h"] > 0).any()),
         "plots": plots,
         "csv": f"../../activity/{quote(deployment.site)}",
         "coverage": "../../coverage",
@@ -170,7 +171,8 @@ def report_survey(
     if len(rates):
         plots["taxa"] = _plot("taxa", figures.taxa_figure(rates, styles, sites), columns=len(sites), column_px=130)
     if len(dated):
-        nightly = figures.nightly_figure(_dated(tables.activity), _over_sites(states), styles, per_hour=True)
+        worked = _dated(tables.activity[tables.activity["state"] != FAILED])
+        nightly = figures.nightly_figure(worked, _over_sites(states), styles, per_hour=True)
         no_sun = pd.DataFrame(columns=["night", "sunset", "sunrise"])
         clock = figures.clock_figure(dated, effort, nights, no_sun, quarters=4)
         plots["nightly"] = _plot("nightly", nightly, columns=len(nights), column_px=110)
@@ -231,16 +233,25 @@ def _night_states(tables: _Tables, sites: Sequence[str], nights: Sequence[str]) 
     effort = dated[list(EFFORT)].reindex(grid, fill_value=0)
     said = {"health": dated["state"].reindex(grid), "why": dated["reasons"].map(reason_text).reindex(grid)}
     working = dated["analysed_h"].where(dated["state"] != FAILED, 0.0).reindex(grid, fill_value=0)
-    return _with_state(effort.assign(passes=passes.astype("int64"), working_h=working, **said).reset_index())
+    quiet = (dated["files"] == 0).reindex(grid, fill_value=False)
+    rows = effort.assign(passes=passes.astype("int64"), working_h=working, quiet=quiet, **said)
+    return _with_state(rows.reset_index())
 
 
 def _over_sites(states: pd.DataFrame) -> pd.DataFrame:
-    """One row per night: the effort of all sites, and the best that any of them can say."""
-    return _with_state(states.groupby("night", as_index=False)[[*EFFORT, "passes", "working_h"]].sum())
+    """One row per night: passes and effort of all sites, and the best that any of them can say.
+
+    What was analysed or found where the recorders had failed is left out, as it is of every rate.
+    """
+    passes = states["passes"].where(states["health"] != FAILED, 0)
+    kept = states.assign(analysed_h=states["working_h"], passes=passes)
+    return _with_state(kept.groupby("night", as_index=False)[[*EFFORT, "passes", "working_h", "quiet"]].sum())
 
 
 def _with_state(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.assign(state=figures.states_of(rows["passes"], rows["working_h"], rows["files"]))
+    # a night on which a recorder listened and nothing triggered it is a zero without an hour of audio
+    listened = rows["working_h"] + rows["quiet"]
+    return rows.assign(state=figures.states_of(rows["passes"], listened, rows["files"]))
 
 
 def _after_noon(when: pd.Series, timezone: str) -> pd.Series:
@@ -313,7 +324,8 @@ def _common(
     dated = _dated(tables.nights)
     undated_passes = tables.passes[tables.passes["night"].isna()].groupby("site").size()
     taxa = _taxa_rows(tables, styles)
-    working_h = tables.nights.loc[tables.nights["state"] != FAILED, "analysed_h"].sum()
+    worked = tables.nights[tables.nights["state"] != FAILED]
+    working_h = worked["analysed_h"].sum()
     reasons = excluded.groupby("reason").agg(
         files=("recording", "nunique"), stretches=("recording", "size"), seconds=("duration_s", "sum")
     )
@@ -325,11 +337,12 @@ def _common(
         "total": {
             "sites": len(sites),
             "sites_recorded": tables.nights["site"].nunique(),
+            "sites_worked": worked.loc[worked["analysed_h"] > 0, "site"].nunique(),
             "first": nights[0] if nights else None,
             "last": nights[-1] if nights else None,
             "nights": dated["night"].nunique(),
             "site_nights": len(dated),
-            "site_nights_analysed": int(((dated["analysed_h"] > 0) & (dated["state"] != FAILED)).sum()),
+            "site_nights_analysed": int((nights_told(dated)["state"] != FAILED).sum()),
             **{name: tables.nights[name].sum() for name in EFFORT},
             "told": bool(len(tables.passes)) or bool(working_h > 0),
             "why_nothing": "the recorders had failed" if tables.nights["analysed_h"].sum() > 0 else "nothing analysed",
@@ -341,6 +354,7 @@ def _common(
         "left_out": _span(nights) > len(nights),
         "reasons": [row | {"reason": REASONS.get(name, name)} for name, row in reasons.to_dict("index").items()],
         "stretches": excluded.assign(reason=excluded["reason"].replace(REASONS)).head(LISTED).to_dict("records"),
+        "copies": bool((excluded["reason"] == "duplicate").any()),
         "stretches_more": max(len(excluded) - LISTED, 0),
         "undated": [row | {"passes": int(undated_passes.get(row["site"], 0))} for row in undated.to_dict("records")],
         "method": tables.origin | {"training": card.training.get("data", "simulated calls"), "classes": len(card.taxa)},
@@ -354,27 +368,29 @@ def _taxa_rows(tables: _Tables, styles: pd.DataFrame) -> list[dict[str, Any]]:
     """What was found of every taxon: one row each, in the order of the styles.
 
     Nights, median and maximum are over dated nights that were analysed and on which the recorders had not failed, with those
-    on which the taxon was not found; so is the rate, with undated ones. Sums are over everything.
+    on which the taxon was not found; so are sites and the rate, with undated ones. Sums are over everything.
     """
     worked = tables.nights[tables.nights["state"] != FAILED]
     hours = worked["analysed_h"].sum()
     dated = _dated(worked)
-    analysed = pd.MultiIndex.from_frame(dated.loc[dated["analysed_h"] > 0, ["site", "night"]])
+    analysed = pd.MultiIndex.from_frame(nights_told(dated)[["site", "night"]])
     rows = []
-    called = tables.activity[tables.activity["calls"] > 0]
+    # counts that are not known make the whole column one of floats; those of what was found are known
+    called = tables.activity[tables.activity["calls"] > 0].astype(dict.fromkeys(COUNTS, "int64"))
     for taxon in styles.index.intersection(called["taxon"], sort=False):
         part = called[called["taxon"] == taxon]
+        working = part[part["state"] != FAILED]
         nightly = _dated(part).set_index(["site", "night"])["passes"].reindex(analysed, fill_value=0)
         rows.append(
             {
                 **styles.loc[taxon].to_dict(),
                 **part[["calls", *PASS_COUNTS, "minutes"]].sum().to_dict(),
-                "sites": part.loc[part["passes"] > 0, "site"].nunique(),
+                "sites": working.loc[working["passes"] > 0, "site"].nunique(),
                 "nights_present": (nightly > 0).sum(),
                 "nights_analysed": len(nightly),
                 "median": nightly.median() if len(nightly) else None,
                 "max": nightly.max() if len(nightly) else None,
-                "rate": part.loc[part["state"] != FAILED, "passes"].sum() / hours if hours else None,
+                "rate": working["passes"].sum() / hours if hours else None,
             }
         )
     return rows
@@ -409,13 +425,13 @@ def _rate_tables(rates: pd.DataFrame, styles: pd.DataFrame, sites: Sequence[str]
 
 
 def _site_rows(tables: _Tables, sites: Sequence[str], deployments: Sequence[Deployment]) -> list[dict[str, Any]]:
-    dated = _dated(tables.nights)
+    dated, worked = _dated(tables.nights), tables.activity[tables.activity["state"] != FAILED]
     counts = {
         "nights": dated.groupby("site").size(),
-        "nights_analysed": ((dated["analysed_h"] > 0) & (dated["state"] != FAILED)).groupby(dated["site"]).sum(),
+        "nights_analysed": nights_told(dated[dated["state"] != FAILED]).groupby("site").size(),
         "passes": tables.passes.groupby("site").size(),
         "working_h": tables.nights[tables.nights["state"] != FAILED].groupby("site")["analysed_h"].sum(),
-        "working_passes": tables.activity[tables.activity["state"] != FAILED].groupby("site")["passes"].sum(),
+        "working_passes": worked.groupby("site")["passes"].sum().astype("int64"),
         **{state: (tables.health["state"] == state).groupby(tables.health["site"]).sum() for state in HEALTH_STATES},
         **{name: tables.nights.groupby("site")[name].sum() for name in EFFORT},
     }

@@ -5,6 +5,7 @@ its own frequency in the same chunk of the recording. What rises above it anywhe
 is worse than to keep noise, so the gate asks for very little; it is there to drop silence.
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -14,10 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from batpam.errors import AudioError
+from batpam.errors import AudioError, UserError, printable
 from batpam.parallel import in_order
 from batpam.progress import Progress
 from batpam.recordings.audio import open_recording
+from batpam.recordings.containers import open_file
+from batpam.recordings.find import LATEST_NS
 from batpam.scalograms.settings import hop_grid
 from batpam.segments.sound import ChunkSound, measure_chunk, sum_up
 from batpam.segments.spectra import Spectra, chunk_spectra, loudest_patches
@@ -53,6 +56,11 @@ def segment(
         See :class:`batpam.config.SegmentConfig`.
     workers
         Threads; one more reads.
+
+    Raises
+    ------
+    UserError
+        A file could not be read and is no longer there, or not as the manifest has it.
     """
     recordings = read_table(manifest)
     found: list[dict[str, Any]] = []
@@ -115,6 +123,11 @@ def screen_recordings(
         Why no more could be, else empty.
     measures : dict
         See :func:`batpam.segments.sound.sum_up`.
+
+    Raises
+    ------
+    UserError
+        A file could not be read and is no longer there, or not as the manifest has it.
     """
 
     def look(chunk: _Chunk) -> tuple[_Chunk, list[tuple[float, float]], list[ChunkSound]]:
@@ -160,8 +173,29 @@ def _read(rows: Iterable[Any]) -> Iterator[_Chunk]:
                 yield _Chunk(row, done, samples)
                 done += len(samples)
         except AudioError as error:
+            _check_unchanged(row)
             detail = str(error)
         yield _Chunk(row, done, np.empty(0, np.float32), last=True, detail=detail)
+
+
+def _check_unchanged(row: Any) -> None:
+    """Look whether a file that could not be read is the one that the index listed.
+
+    If so, it is bad and stays so. If not, a disk may be away for a moment, and what was written of its files now would
+    stand for good: nothing of them changes when it comes back.
+    """
+    try:
+        file = open_file(row.path)
+        try:
+            status = os.fstat(file)
+        finally:
+            os.close(file)
+    except (AudioError, OSError) as error:
+        raise UserError(
+            f"{printable(row.path)} can no longer be opened ({error}); bring its disk back and run again"
+        ) from error
+    if (status.st_size, min(status.st_mtime_ns, LATEST_NS)) != (row.size_bytes, row.modified_ns):
+        raise UserError(f"{printable(row.path)} was changed since it was listed; run again, so that it is listed anew")
 
 
 def chunks(path: Path, channel: int, samples: int, length: int) -> Iterator[np.ndarray]:

@@ -18,7 +18,7 @@ from batpam.reports.figures import taxon_styles
 from batpam.reports.pages import report_site, report_survey
 from batpam.scalograms.settings import ScalogramSettings
 from batpam.survey import Deployment
-from batpam.tables import ACTIVITY, LEDGER, NIGHTS, PASSES, RECORDER_NIGHTS, provenance, write_table
+from batpam.tables import ACTIVITY, LEDGER, NIGHTS, PASSES, RECORDER_NIGHTS, provenance, read_table, write_table
 
 PLOTLYJS = get_plotlyjs()
 TAXA = (
@@ -95,6 +95,7 @@ def pass_row(
         "mean_score": 0.8,
         "best_path": path,
         "best_start_s": 61.25,
+        "best_file_s": 61.25,
         **more,
     }
 
@@ -129,7 +130,10 @@ def stretch(
 
 
 def activity_rows(nights: Sequence[dict[str, Any]], passes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What the activity stage makes of passes: a row per analysed night and taxon of the site, zeros too."""
+    """What the activity stage makes of passes: a row per analysed night and taxon of the site, zeros too.
+
+    Where the recorder had failed, what was not found is missing and no zero.
+    """
     rows = []
     for night in nights:
         here = [p for p in passes if p["site"] == night["site"]]
@@ -137,22 +141,24 @@ def activity_rows(nights: Sequence[dict[str, Any]], passes: Sequence[dict[str, A
             example = next(p for p in here if p["taxon"] == taxon)
             found = [p for p in here if p["taxon"] == taxon and p["night"] == night["night"]]
             if night["analysed_h"]:
-                rows.append(
-                    {name: example[name] for name in ("site", "taxon", "group", "rank")}
-                    | {
-                        "night": night["night"],
-                        "state": night["state"],
+                row = {name: example[name] for name in ("site", "taxon", "group", "rank")}
+                row |= {name: night[name] for name in ("night", "state", "analysed_h")}
+                known = night["state"] != "failed" or found
+                counts = (
+                    {
                         "calls": sum(p["calls"] for p in found),
                         "passes": len(found),
                         "passes_with_buzz": sum(p["buzz_calls"] >= BUZZ_CALLS for p in found),
                         "passes_with_social": sum(p["social_calls"] >= SOCIAL_CALLS for p in found),
                         "minutes": len(found),
                         "files_with_taxon": len(found),
-                        "analysed_h": night["analysed_h"],
                         "passes_per_h": len(found) / night["analysed_h"],
                         "minutes_per_h": len(found) / night["analysed_h"],
                     }
+                    if known
+                    else {}
                 )
+                rows.append(row | counts)
     return rows
 
 
@@ -269,6 +275,7 @@ def test_a_survey_page_tells_the_key_figures(valley: Survey) -> None:
     assert "18.5 h were analysed and 5.2 h excluded" in text
     assert "5 bat passes were found, 3 of them named to 2 species automatically" in text
     assert "Passes are not individuals" in text
+    assert "Passes are held against all analysed hours, those of daylight included" in text
     assert "Pass 1 s gap, at least 2 calls" in text
     assert "Score of a name at least 0.5 ( min_taxon_score ); Myotis 0.8" in text
     assert "of calls with 0.8, eight in ten were right there" in text
@@ -489,6 +496,14 @@ def test_what_is_excluded_is_told_in_words(valley: Survey) -> None:
     assert "data/pond/y.wav cannot be decoded Format not recognised." in text
 
 
+def test_copies_are_listed_and_are_no_time_without_data(tmp_path: Path) -> None:
+    copy = excluded_row("orchard", "copy.wav", "duplicate", "a.wav", 7200.0)
+    text = Page(Survey(tmp_path, [night_row("orchard", "2024-06-01", 2.0)], (), [copy]).site_page()).text
+    assert "same audio as another file 1 1 2.0 h 7,200.0" in text
+    assert "0 h of 2.0 h could not be analysed. A copy of another file is listed here" in text
+    assert "No call was looked for there" not in text
+
+
 def test_a_long_list_of_excluded_files_is_cut_and_says_so(tmp_path: Path) -> None:
     excluded = [excluded_row("orchard", f"f{n:04d}.wav") for n in range(250)]
     page = Survey(tmp_path, [night_row("orchard", "2024-06-01", 1.0)], (), excluded).site_page()
@@ -508,6 +523,18 @@ def test_a_site_page_names_the_pass_to_check(tmp_path: Path) -> None:
     assert "1 June 2024 23:00:00 6 46.0 0.90 1:01.2 long.wav" in text
     assert "short.wav" not in text
     assert "poor.wav" not in text
+
+
+def test_a_pass_is_to_be_found_where_its_file_plays_it(tmp_path: Path) -> None:
+    nights = [night_row("orchard", "2024-06-01", 8.0)]
+    slow = pass_row("orchard", "2024-06-01", "2024-06-01T22:00:00Z", "Nyctalus noctula", "x10.wav", best_file_s=612.5)
+    survey = Survey(tmp_path, nights, [slow])
+    text = Page(survey.site_page()).text
+    assert "0.80 10:12.5 x10.wav" in text
+    assert "T.WAV" not in text
+    health = read_table(survey.health).assign(untriggered_h=3.0)
+    write_table(health, RECORDER_NIGHTS, survey.health, provenance("health"))
+    assert "the place is that in the expanded recording" in Page(survey.site_page()).text
 
 
 def test_sun_and_position_of_a_site(tmp_path: Path) -> None:
@@ -713,3 +740,57 @@ def test_the_rate_of_a_site_is_of_the_nights_that_count(tmp_path: Path) -> None:
     found = [pass_row("orchard", night, f"{night}T21:31:00Z", "Myotis") for night in ("2024-06-01", "2024-06-02")]
     text = Page(Survey(tmp_path, nights, found).survey_page(ORCHARD)).text
     assert "10.00 0 2 0.20" in text  # hours analysed, excluded, passes, and one pass in the five hours that count
+
+
+def test_counts_are_whole_numbers_though_those_of_a_failed_night_are_missing(tmp_path: Path) -> None:
+    nights = [night_row("orchard", "2024-06-01", 5.0), night_row("orchard", "2024-06-02", 5.0)]
+    nights[1] |= {"state": "failed", "reasons": "flat"}
+    found = [pass_row("orchard", "2024-06-01", f"2024-06-01T21:3{n}:00Z", "Nyctalus noctula") for n in range(3)]
+    survey = Survey(tmp_path, nights, found)
+    whole, site = survey.survey_page(ORCHARD), survey.site_page()
+    for page in (whole, site):
+        assert "3 bat passes were found, 3 of them named to 1 species automatically" in Page(page).text
+    assert "Common noctule Nyctalus noctula 3 18 0 0 0.60 1 of 1 1 of 1 3.0 3" in Page(whole).text
+    assert "Common noctule Nyctalus noctula 18 3 0 0 3 1 of 1 3.0 3 0.60" in Page(site).text
+    assert "3 passes in 5.0" in whole  # at the site on the map
+
+
+def test_sites_whose_recorders_had_failed_lower_no_rate_of_the_survey(tmp_path: Path) -> None:
+    nights = [night_row(site, "2024-06-01", 5.0) for site in ("orchard", "pond", "hill")]
+    nights[1] |= {"state": "failed", "reasons": "flat"}
+    nights.append(night_row("pond", "2024-06-02", 5.0) | {"state": "failed", "reasons": "flat"})
+    found = [
+        pass_row(site, night, f"{night}T21:31:00Z", "Nyctalus noctula")
+        for site, night in (("orchard", "2024-06-01"), ("pond", "2024-06-01"), ("pond", "2024-06-02"))
+    ]
+    page = Survey(tmp_path, nights, found).survey_page(ORCHARD, POND)
+    nightly = figure(page, "nightly")
+    assert nightly["Common noctule"]["y"] == [0.1, 0.0]  # one pass in the ten hours of two sites
+    assert nightly["hours analysed"]["y"] == [10.0, 0.0]
+    assert nightly["recorded, not usable"]["x"] == [1]
+    # passes, calls, buzzes, social calls, rate, sites and site-nights
+    assert "Common noctule Nyctalus noctula 3 18 0 0 0.10 1 of 2 1 of 2" in Page(page).text
+
+
+def test_a_night_on_which_nothing_triggered_the_recorder_is_a_zero_and_no_gap(tmp_path: Path) -> None:
+    nights = [night_row("orchard", "2024-06-01", 5.0), night_row("orchard", "2024-06-02", 0.0, files=0)]
+    nights[1] |= {"state": "valid", "reasons": ""}
+    nights.append(night_row("orchard", "2024-06-04", 5.0))
+    found = [pass_row("orchard", "2024-06-01", "2024-06-01T21:31:00Z", "Nyctalus noctula")]
+    survey = Survey(tmp_path, nights, found)
+    page, site = survey.survey_page(ORCHARD), survey.site_page()
+    assert figure(page, "effort")["hours"]["z"] == [[5.0, 0.0, None, 5.0]]
+    assert figure(page, "effort")["analysed, no bat pass"]["x"] == [1, 3]
+    for whole in (page, site):
+        assert figure(whole, "nightly")["analysed, no bat pass"]["x"] == [1, 3]
+        assert "the recorder listened and nothing triggered it" in whole
+        assert "1 of 3 0.0 1" in Page(whole).text  # nights with passes, median and most
+    assert "0 (nothing triggered the recorder)" in Page(site).text
+
+
+def test_a_site_of_several_recorders_says_what_one_that_failed_does_to_its_rates(tmp_path: Path) -> None:
+    night = night_row("orchard", "2024-06-01", 5.0)
+    both = [stretch("orchard", "2024-06-01", "2024-06-01T21:00:00Z", 2.5, recorder=name) for name in ("1", "2")]
+    words = "On a night on which only some failed, what they recorded still counts"
+    assert words in Page(Survey(tmp_path / "two", [night], recorded=both).site_page()).text
+    assert words not in Page(Survey(tmp_path / "one", [night], recorded=both[:1]).site_page()).text

@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 from math import asin, cos, degrees, radians, sin
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -42,11 +43,37 @@ def _height(moment: datetime, latitude: float, longitude: float) -> float:
     ],
 )
 def test_known_times(latitude: float, longitude: float, night: str, sunset: str, sunrise: str) -> None:
-    found = sun_times(date.fromisoformat(night), latitude, longitude)
+    found = sun_times(date.fromisoformat(night), latitude, longitude, "UTC")
     assert found[0] is not None
     assert found[1] is not None
     assert abs(found[0] - _utc(sunset)) < timedelta(minutes=3)
     assert abs(found[1] - _utc(sunrise)) < timedelta(minutes=3)
+
+
+@pytest.mark.parametrize(
+    ("latitude", "longitude", "zone", "sunset", "sunrise"),
+    [
+        pytest.param(-21.14, -175.20, "Pacific/Tongatapu", "18:07", "07:17", id="Tonga"),
+        pytest.param(-13.83, -171.76, "Pacific/Apia", "18:07", "06:49", id="Samoa"),
+        pytest.param(1.87, -157.43, "Pacific/Kiritimati", "18:38", "06:24", id="Kiritimati"),
+        pytest.param(-43.95, -176.56, "Pacific/Chatham", "16:59", "08:06", id="Chatham"),
+        pytest.param(52.90, 173.0, "America/Adak", "23:56", "07:03", id="Attu"),
+        pytest.param(-17.0, -179.9, "Pacific/Fiji", "17:34", "06:28", id="Fiji"),
+        pytest.param(51.507, -0.128, "Europe/London", "21:21", "04:43", id="London"),
+        pytest.param(21.307, -157.858, "Pacific/Honolulu", "19:16", "05:50", id="Honolulu"),
+        pytest.param(-36.849, 174.763, "Pacific/Auckland", "17:11", "07:34", id="Auckland"),
+        pytest.param(39.5, 76.0, "Asia/Shanghai", "22:26", "07:28", id="Kashgar"),
+    ],
+)
+def test_dates_are_those_of_the_zone_on_either_side_of_the_date_line(
+    latitude: float, longitude: float, zone: str, sunset: str, sunrise: str
+) -> None:
+    found = sun_times(date(2024, 6, 21), latitude, longitude, zone)
+    for moment, wanted in zip(found, (f"2024-06-21T{sunset}", f"2024-06-22T{sunrise}"), strict=True):
+        assert moment is not None
+        assert _height(moment, latitude, longitude) == pytest.approx(-0.833, abs=0.2)
+        local = moment.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+        assert abs(local - datetime.fromisoformat(wanted)) < timedelta(minutes=3)
 
 
 @given(
@@ -55,7 +82,7 @@ def test_known_times(latitude: float, longitude: float, night: str, sunset: str,
     st.floats(-180, 180),
 )
 def test_sun_goes_down_in_the_evening_and_comes_up_after_it(night: date, latitude: float, longitude: float) -> None:
-    sunset, sunrise = sun_times(night, latitude, longitude)
+    sunset, sunrise = sun_times(night, latitude, longitude, "UTC")
     assert sunset is not None
     assert sunrise is not None
     for moment, change in ((sunset, -1), (sunrise, 1)):
@@ -71,7 +98,7 @@ def test_sun_goes_down_in_the_evening_and_comes_up_after_it(night: date, latitud
 
 @pytest.mark.parametrize(("latitude", "longitude"), [(None, None), (51.5, None), (None, 0.0)])
 def test_unknown_position_has_no_sun(latitude: float | None, longitude: float | None) -> None:
-    assert sun_times(date(2024, 6, 1), latitude, longitude) == (None, None)
+    assert sun_times(date(2024, 6, 1), latitude, longitude, "UTC") == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +112,7 @@ def test_unknown_position_has_no_sun(latitude: float | None, longitude: float | 
     ],
 )
 def test_sun_that_does_not_set_or_rise_is_none(latitude: float, night: str) -> None:
-    assert sun_times(date.fromisoformat(night), latitude, 18.95) == (None, None)
+    assert sun_times(date.fromisoformat(night), latitude, 18.95, "UTC") == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +124,7 @@ def test_sun_that_does_not_set_or_rise_is_none(latitude: float, night: str) -> N
     ],
 )
 def test_last_night_before_the_sun_stays_is_a_night(latitude: float, night: str, sunset: str, sunrise: str) -> None:
-    found = sun_times(date.fromisoformat(night), latitude, 18.95)
+    found = sun_times(date.fromisoformat(night), latitude, 18.95, "UTC")
     assert found[0] is not None
     assert found[1] is not None
     assert abs(found[0] - _utc(sunset)) < timedelta(minutes=15)

@@ -313,6 +313,12 @@ def test_site_of_any_folder_has_a_name_that_a_sheet_may_have(
     assert read_sites(_sheet(folder, HEAD, _fields(site=site)))[0].site == site
 
 
+def test_trash_is_no_site(tmp_path: Path) -> None:
+    for name in ("pond", "$RECYCLE.BIN", "System Volume Information", "lost+found", ".Trash-1000"):
+        (tmp_path / name).mkdir()
+    assert [d.site for d in sites_of_folder(tmp_path, "UTC")] == ["pond"]
+
+
 def test_folder_without_folders_is_a_site(tmp_path: Path) -> None:
     folder = tmp_path / "my garden"
     folder.mkdir()

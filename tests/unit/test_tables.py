@@ -1,5 +1,6 @@
 """Tables on disk: the same rows give the same bytes, come back as they were and say what they were made with."""
 
+import csv
 import io
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -204,6 +205,24 @@ def test_csv_has_iso_times_and_blanks_for_what_is_missing(tmp_path: Path) -> Non
     assert table["start_utc"].tolist() == ["2024-06-01T23:59:59.123001Z", ""]
     assert table["night"].tolist() == [rows.loc[0, "night"], ""]
     assert table["calls"].tolist() == [str(rows.loc[0, "calls"]), str(rows.loc[1, "calls"])]
+
+
+@pytest.mark.parametrize(
+    "text", ["=1+2", "@sum(a)", "\t=1", "\r=1", "=1\r-2", "-2+3+cmd|' /C calc'!A0", "+a", "-", "-1.5\n"]
+)
+def test_no_text_in_a_csv_is_a_formula(tmp_path: Path, text: str) -> None:
+    rows = pd.DataFrame([_row(LEDGER, 1) | {"detail": text}, _row(LEDGER, 2) | {"detail": None}])
+    write_csv(rows, LEDGER, tmp_path / "ledger.csv")
+    with (tmp_path / "ledger.csv").open(newline="") as lines:
+        table = list(csv.DictReader(lines))
+    assert [row["detail"] for row in table] == ["'" + text.replace("\r", " "), ""]
+    assert rows["detail"].tolist()[0] == text  # the table itself stays as it is
+
+
+@pytest.mark.parametrize("text", ["-12.5", "+3", "+02:00", "-9:30", "a=b", "12-13", " =1", ""])
+def test_text_that_is_no_formula_is_left_alone_in_a_csv(tmp_path: Path, text: str) -> None:
+    write_csv(pd.DataFrame([_row(LEDGER, 1) | {"detail": text}]), LEDGER, tmp_path / "ledger.csv")
+    assert pd.read_csv(tmp_path / "ledger.csv", dtype=str, keep_default_na=False)["detail"].tolist() == [text]
 
 
 def test_csv_tells_where_in_an_hour_a_call_is(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -15,9 +16,9 @@ STAGE_VERSIONS = {
     "scalogram": 2,
     "detect": 5,
     "ledger": 1,
-    "health": 1,
-    "activity": 4,
-    "report": 3,
+    "health": 2,
+    "activity": 5,
+    "report": 4,
     "train": 9,
 }
 
@@ -40,6 +41,7 @@ CHECKED = check_settings()
 SETTINGS = CHECKED["config"]
 MODEL_HASH = CHECKED["model_hash"]
 SITES = sorted({deployment["site"] for deployment in CHECKED["sites"]})
+SYSTEM_FOLDERS = re.compile(CHECKED["system_folders"], re.IGNORECASE | re.DOTALL)
 FOLDERS = sorted({folder for folders in CHECKED["folders"].values() for folder in folders})
 
 
@@ -122,13 +124,17 @@ def get_fingerprint(wildcards):
                 subfolders.clear()
                 continue
             visited.add(os.path.realpath(top))
-            subfolders.sort()
+            subfolders[:] = sorted(sub for sub in subfolders if not SYSTEM_FOLDERS.fullmatch(sub))
             for name in sorted(names):
                 if name.startswith(".snakemake"):
                     continue
                 path = os.path.join(top, name)
-                status = os.stat(path, follow_symlinks=follow and os.path.exists(path))
-                digest.update(os.fsencode(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n"))
+                try:
+                    status = os.stat(path, follow_symlinks=follow and os.path.exists(path))
+                    state = f"{status.st_size}\0{status.st_mtime_ns}"
+                except OSError:  # a copy that is under way renames its temporary files
+                    state = "gone"
+                digest.update(os.fsencode(f"{path}\0{state}\n"))
     return digest.hexdigest()[:16]
 
 

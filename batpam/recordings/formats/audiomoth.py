@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 
 from batpam.recordings.facts import Facts
+from batpam.recordings.formats.fields import words
 
 MAKE, MODEL = "Open Acoustic Devices", "AudioMoth"
 
@@ -173,7 +174,7 @@ def _remarks(sentences: list[str], problems: list[str]) -> tuple[str | None, str
     for sentence in sentences[:-1]:
         stop = _STOP.fullmatch(sentence)
         if stop:
-            stop_reason = stop[1]
+            stop_reason = words(stop[1])
         elif _TRIGGER.fullmatch(sentence):
             triggers.append(sentence)
         elif not sentence.startswith(_FILTERS):

@@ -16,7 +16,7 @@ from batpam.models.taxonomy import ANY_BAT, RANKS
 from batpam.tables import PASSES
 
 EVENING = pd.Timestamp("2024-06-01T21:00:00Z")
-FILE_INDEPENDENT = [name for name in PASSES.names if name not in ("files", "best_path", "best_start_s")]
+FILE_INDEPENDENT = [name for name in PASSES.names if name not in ("files", "best_path", "best_start_s", "best_file_s")]
 TAXA = (
     Taxon("Ppip", "Ppip", "", "Pip", "Vesper"),
     Taxon("Ppyg", "Ppyg", "", "Pip", "Vesper"),
@@ -52,7 +52,7 @@ def _calls(heard: list[Heard], cuts: tuple[int, ...] = (), **same: Any) -> pd.Da
                 "start_s": start, "end_s": start + call.duration / 1e6,
                 "start_utc": EVENING + pd.Timedelta(call.at, "us"), "peak_hz": 45_000.0 + call.at % 1000,
                 "det_score": call.score, "call_type": call.kind, "taxon": call.taxon, "group": NODES[call.taxon].group,
-                "rank": NODES[call.taxon].rank, "joined": False,
+                "rank": NODES[call.taxon].rank, "joined": False, "time_expansion": 1.0,
             } | same
         )  # fmt: skip
     columns = {name: [row[name] for row in rows] for name in rows[0]}
@@ -148,14 +148,14 @@ def test_pass_says_where_and_what_it_is() -> None:
         Heard(0, score=0.4), Heard(800_000, score=0.9, kind="buzz"), Heard(1_500_000, score=0.5, duration=20_000),
         Heard(1_510_000, "Pip", score=1.0, kind="social"),
     ]  # fmt: skip
-    calls = join_calls(_calls(heard, (600_000,)), TAXA, gap=1.0)
+    calls = join_calls(_calls(heard, (600_000,), time_expansion=10.0), TAXA, gap=1.0)
     (found,) = find_passes(calls, gap=1.0, min_calls=2).to_dict("records")
     # the call that is offered for checking is the best that has the name, not the best of all
     assert found == {
         "site": "orchard", "recorder": "1", "night": "2024-06-01", "taxon": "Ppip", "group": "Pip", "rank": "species",
         "start_utc": EVENING, "duration_s": pytest.approx(1.52), "calls": 4, "named_calls": 3, "buzz_calls": 1,
         "social_calls": 1, "files": 2, "mean_peak_hz": 45_000.0, "mean_score": pytest.approx(0.7), "best_path": "1.wav",
-        "best_start_s": pytest.approx(0.2),
+        "best_start_s": pytest.approx(0.2), "best_file_s": pytest.approx(2.0),
     }  # fmt: skip
 
 

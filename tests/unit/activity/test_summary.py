@@ -57,10 +57,14 @@ class Site:
         self.ledger: list[dict[str, Any]] = []
         self.detections: list[dict[str, Any]] = []
         self.states: dict[tuple[str, str | None], tuple[str, str]] = {}
+        self.logged: dict[tuple[str, str | None], float | None] = {}
 
-    def state(self, night: str | None, state: str, reasons: str = "", *, recorder: str = "1") -> None:
-        """Say how the night of a recorder went; it was valid if nothing is said."""
+    def state(
+        self, night: str | None, state: str, reasons: str = "", *, recorder: str = "1", logged: float | None = None
+    ) -> None:
+        """Say how the night of a recorder went; it was valid, and not by a log, if nothing is said."""
         self.states[recorder, night] = state, reasons
+        self.logged[recorder, night] = logged
 
     def file(
         self,
@@ -71,6 +75,7 @@ class Site:
         read: float = 1.0,
         recorder: str = "1",
         reason: str = "",
+        expansion: float = 1.0,
     ) -> str:
         """Add a recording of which a share could be read; with a reason, none of it."""
         recording = f"{self.name}{len(self.recordings)}"
@@ -87,6 +92,7 @@ class Site:
             dict.fromkeys(RECORDINGS.names)
             | known
             | {"start_utc": begins, "samples": samples, "sample_rate_hz": rate, "shard": None if reason else "s"}
+            | {"time_expansion": expansion}
         )
         there = 0 if reason else round(read * samples)
         stretches = [("analysed", "", 0, there), ("excluded", reason or "truncated", there, samples)]
@@ -135,6 +141,7 @@ class Site:
         health = [
             dict.fromkeys(RECORDER_NIGHTS.names)
             | {"site": self.name, "recorder": recorder, "night": night, "state": state, "reasons": reasons}
+            | {"logged_h": self.logged.get((recorder, night))}
             for (recorder, night), (state, reasons) in nights.items()
         ]
         write_table(health, RECORDER_NIGHTS, folder / f"health/{self.name}.parquet", provenance("health"))
@@ -265,6 +272,33 @@ def test_analysed_night_without_the_taxon_is_a_zero_and_a_failed_night_is_no_row
     assert tables["nights"]["analysed_h"].tolist() == [1, 2, 0, 0]
 
 
+def test_night_on_which_a_recorder_listened_and_nothing_came_is_a_zero(tmp_path: Path) -> None:
+    triggered, other = Site("orchard"), Site("barn")
+    triggered.calls(triggered.file("2024-06-01T21:00:00", FIRST, 1), 10, 3)
+    triggered.file(None, None, 1)
+    triggered.state(SECOND, "valid", logged=8.0)
+    triggered.state(THIRD, "failed", "no_recording", logged=0.0)
+    triggered.state("2024-06-04", "partial", "effort_unknown")
+    other.calls(other.file("2024-06-01T21:00:00", FIRST, 1), 10, 3, "Nnoc")
+    tables = triggered.run(tmp_path)
+    other.run(tmp_path)
+    assert tables["nights"]["night"].tolist() == [FIRST, SECOND, None]
+    night = _row(tables["nights"], night=SECOND)
+    assert [night[name] for name in ("state", "files", "files_excluded", "recorded_h", "analysed_h")] == [
+        "valid",
+        0,
+        0,
+        0,
+        0,
+    ]
+    assert night["dark_h"] > 7
+    zero = _row(tables["activity"], night=SECOND)
+    assert [zero[name] for name in (*COUNTS, *RATES)] == [0] * 8
+    gather(["orchard", "barn"], tmp_path / "activity", tmp_path / "coverage", tmp_path / "health")
+    whole = read_table(tmp_path / "activity/activity.parquet")
+    assert whole.loc[whole["night"] == SECOND, "passes"].tolist() == [0, 0]
+
+
 def test_what_was_not_found_by_a_recorder_that_failed_is_not_a_zero(tmp_path: Path) -> None:
     site = Site()
     for night, start in ((FIRST, "2024-06-01T21:00:00"), (SECOND, "2024-06-02T21:00:00")):
@@ -354,13 +388,22 @@ def test_pass_that_goes_on_in_the_next_file_counts_once(tmp_path: Path) -> None:
     assert (row["passes"], row["calls"], row["files_with_taxon"], row["minutes"]) == (1, 30, 3, 1)
 
 
+def test_call_of_a_slowed_down_file_lies_later_in_it(tmp_path: Path) -> None:
+    site = Site()
+    site.calls(site.file("2024-06-01T21:00:00", FIRST, 1, expansion=10.0), 12.5, 2)
+    site.calls(site.file("2024-06-01T22:00:00", FIRST, 1), 12.5, 2)
+    passes = site.run(tmp_path)["passes"]
+    assert passes["best_start_s"].tolist() == [12.5, 12.5]
+    assert passes["best_file_s"].tolist() == [125.0, 12.5]
+
+
 def test_minutes_are_those_of_the_clock() -> None:
     site = Site()
     file = site.file("2024-06-01T21:00:30", FIRST, 1)
     for second in (0, 29.9, 30, 89.9, 3000):  # 21:00, 21:00, 21:01, 21:01, 21:50
         site.call(file, second)
-    named = pd.DataFrame(site.detections).assign(taxon="P", group="P", rank="species", joined=False)
-    nights = pd.DataFrame([{"site": "orchard", "night": FIRST, "state": "valid", "analysed_h": 1.0}])
+    named = pd.DataFrame(site.detections).assign(taxon="P", group="P", rank="species", joined=False, time_expansion=1.0)
+    nights = pd.DataFrame([{"site": "orchard", "night": FIRST, "state": "valid", "files": 1, "analysed_h": 1.0}])
     passes = find_passes(named.assign(start_utc=named["start_utc"].dt.as_unit("us")), gap=1.0, min_calls=2)
     row = _row(count_activity(passes, named, nights), night=FIRST)
     assert (row["minutes"], row["calls"], row["passes"]) == (3, 5, 1)
@@ -407,8 +450,17 @@ def test_hours_of_a_night_add_up(tmp_path: Path) -> None:
     assert (row["recorded_h"], row["analysed_h"], row["excluded_h"]) == (3.5, 1.5, 2.0)
 
 
+def test_copy_is_a_file_and_no_effort(tmp_path: Path) -> None:
+    site = Site()
+    site.file("2024-06-01T21:00:00", FIRST, 2)
+    site.file("2024-06-01T21:00:00", FIRST, 2, reason="duplicate")
+    row = _row(site.run(tmp_path)["nights"], night=FIRST)
+    assert (row["files"], row["files_excluded"]) == (2, 1)
+    assert (row["recorded_h"], row["analysed_h"], row["excluded_h"]) == (2.0, 2.0, 0.0)
+
+
 def test_dark_hours_are_those_between_sunset_and_sunrise(tmp_path: Path) -> None:
-    sunset, sunrise = sun_times(date(2024, 6, 1), ORCHARD.latitude, ORCHARD.longitude)
+    sunset, sunrise = sun_times(date(2024, 6, 1), ORCHARD.latitude, ORCHARD.longitude, ORCHARD.timezone)
     assert sunset is not None
     assert sunrise is not None
     site = Site()

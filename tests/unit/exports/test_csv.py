@@ -12,7 +12,7 @@ from batpam.models.files import ModelCard, Taxon, model_hash, shipped_model, wri
 from batpam.models.network import CallNetwork
 from batpam.models.settings import NetworkSettings
 from batpam.scalograms.settings import ScalogramSettings
-from batpam.tables import detections_schema, write_table
+from batpam.tables import detections_schema, read_origin, read_table, write_table
 
 TAXA = (
     Taxon("Mdau", "Myotis daubentonii", "", "Myotis", "Vespertilionidae"),
@@ -52,6 +52,17 @@ def test_a_call_has_the_lowest_taxon_that_is_sure_enough(results: Path) -> None:
     assert calls["taxon"].tolist() == ["Myotis daubentonii", "Myotis", "Myotis", "Chiroptera"]
     assert calls["rank"].tolist() == ["species", "group", "group", "order"]
     assert calls["species"].tolist()[2] == "Nyctalus noctula"  # the likeliest, and still less likely than the group
+
+
+def test_a_file_name_is_no_formula(results: Path) -> None:
+    export_csv(results, results / "calls.csv", results / "three.safetensors", relative_to=Path("/data/oak"))
+    assert pd.read_csv(results / "calls.csv")["file"].tolist()[0] == "a.wav"
+    for shard in "ab":
+        path = results / "detections" / f"{shard}.parquet"
+        rows = read_table(path).assign(path=f"/data/oak/=cmd {shard}.wav")
+        write_table(rows, detections_schema([taxon.code for taxon in TAXA]), path, read_origin(path))
+    export_csv(results, results / "calls.csv", results / "three.safetensors", relative_to=Path("/data/oak"))
+    assert set(pd.read_csv(results / "calls.csv")["file"]) == {"'=cmd a.wav", "'=cmd b.wav"}
 
 
 def test_thresholds_and_least_score_are_asked_of_every_call(results: Path) -> None:

@@ -1,6 +1,6 @@
 import hashlib
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,9 @@ from batpam.models.settings import NetworkSettings
 from batpam.models.taxonomy import nodes
 from batpam.scalograms.settings import ScalogramSettings
 from batpam.simulate.calls import species_names
+from batpam.training.settings import read_training_settings
+
+REPO = Path(__file__).parents[3]
 
 CARD = ModelCard(
     name="small",
@@ -111,6 +114,17 @@ def test_shipped_model_fits_the_default_settings():
     assert scalogram_settings(Config()) == card.scalogram
     assert shipped_model().stat().st_size <= 5_000_000
     assert {taxon.code for taxon in card.taxa} <= set(species_names())
+
+
+def test_shipped_model_is_what_the_documented_settings_make():
+    told = read_training_settings(REPO / "config" / "training.yaml")
+    settings = told.model_dump(exclude={"device", "scalogram", "width", "context_width"})
+    card = read_card(shipped_model())
+    assert {name: card.training[name] for name in settings} == settings
+    assert list(card.taxa) == read_taxa(REPO / told.taxa)
+    network = card.network
+    assert (network.width, network.context_width) == (told.width, told.context_width)
+    assert asdict(card.scalogram) == told.scalogram.model_dump(exclude={"device"})
 
 
 def test_taxa_are_checked(tmp_path):

@@ -199,16 +199,42 @@ def test_a_stretch_is_the_recording_sample_by_sample(tmp_path: Path, name: str, 
     sample = cut_sample(table, tmp_path)
     assert sample["sample_rate_hz"].tolist() == [250_000.0]  # 0.9 s in truth
     row = sample.iloc[0]
-    assert soundfile.info(row["path"]).subtype == kept_as and row["channel"] == 2
-    np.testing.assert_array_equal(soundfile.read(row["path"])[0], soundfile.read(tmp_path / name)[0])
+    assert soundfile.info(row["path"]).subtype == kept_as and row["channel"] == 1
+    np.testing.assert_array_equal(soundfile.read(row["path"])[0], soundfile.read(tmp_path / name)[0][:, 1])
+
+
+def _list(folder: Path) -> pd.DataFrame:
+    return list_recordings(
+        [_site(folder.parent, folder.name)], shard_hours=24, min_sample_rate=90_000, min_duration=0.05
+    ).to_pandas()
+
+
+def test_what_an_audiomoth_left_out_is_in_the_sample(
+    tmp_path: Path, triggered_bytes: Callable[..., tuple[bytes, np.ndarray]]
+) -> None:
+    loud = np.random.default_rng(1).integers(-9000, 9000, 12 + 256 * 400).astype(np.int16)
+    content, meant = triggered_bytes([loud, 10_000, loud[12:], 4_000], RATE)
+    (tmp_path / "20240601_220000T.WAV").write_bytes(content)
+    copies = tmp_path / "copies"
+    copies.mkdir()
+    sample = cut_sample(_list(tmp_path), copies)
+    assert sample["readable_samples"].sum() == len(meant)
+    found = np.concatenate([soundfile.read(path, dtype="int16")[0] for path in sample["path"]])
+    np.testing.assert_array_equal(found, meant)
+
+
+@pytest.mark.parametrize("promised", [0, 2**32 - 1])
+def test_a_recording_with_a_wrong_size_is_in_the_sample(tmp_path: Path, make_wav: MakeWav, promised: int) -> None:
+    noise = np.random.default_rng(1).integers(-9000, 9000, 2 * RATE).astype(np.int16)
+    make_wav(tmp_path / "rec/a.wav", noise, promised=promised)
+    sample = cut_sample(_list(tmp_path / "rec"), tmp_path)
+    np.testing.assert_array_equal(soundfile.read(sample["path"][0], dtype="int16")[0], noise)
 
 
 def test_a_recording_that_breaks_off_is_left_out_of_the_sample(tmp_path: Path, make_wav: MakeWav) -> None:
     for number in range(2):
         make_wav(tmp_path / f"{number}.wav", np.zeros(4 * RATE, np.int16))
-    table = list_recordings(
-        [_site(tmp_path.parent, tmp_path.name)], shard_hours=24, min_sample_rate=90_000, min_duration=0.05
-    ).to_pandas()
+    table = _list(tmp_path)
     (tmp_path / "0.wav").write_bytes(b"gone meanwhile")
     copies = tmp_path / "copies"
     copies.mkdir()

@@ -141,6 +141,20 @@ def test_audio_between_stretches_of_silence_is_compared(tmp_path: Path, make_wav
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("differs", [False, True])
+def test_triggered_recording_and_what_it_expands_to_are_one(
+    tmp_path: Path, make_wav: MakeWav, triggered_bytes: Callable[..., tuple[bytes, np.ndarray]], differs: bool
+) -> None:
+    audio = _noise(1, 0.1)[: 12 + 256 * 40]
+    content, meant = triggered_bytes([audio, 1000, audio[12:], 500], RATE)
+    meant[20] += differs
+    make_wav(tmp_path / "rec/20240601_220000.WAV", meant)
+    (tmp_path / "rec/20240601_220000T.WAV").write_bytes(content)
+    rows = _index(tmp_path)
+    assert rows["samples"].nunique() == 1
+    assert _copies(rows) == ({} if differs else {"20240601_220000T.WAV": "20240601_220000.WAV"})
+
+
 def test_file_that_was_cut_off_is_no_copy(tmp_path: Path, make_wav: MakeWav) -> None:
     whole = make_wav(tmp_path / "rec/20240601_220000.wav", _noise(1, 0.1))
     (tmp_path / "rec/20240601_220000 (1).wav").write_bytes(whole.read_bytes()[:20_000])

@@ -86,6 +86,24 @@ def test_time_that_no_table_can_hold_is_cut(tmp_path: Path) -> None:
     assert found.modified_ns <= LATEST_NS == 2**63 - 1
 
 
+TRASH = ("$RECYCLE.BIN", "$Recycle.Bin", "System Volume Information", "lost+found", ".Trashes", ".Trash-1000", ".trash")
+
+
+@pytest.mark.parametrize("place", ["", "*", "**", "**/*.wav", ".*"])
+def test_what_was_thrown_away_is_not_found(tmp_path: Path, place: str) -> None:
+    wanted = ["$RECYCLE.BIN.wav", ".trash.wav", ".kept/a.wav", "Trash/a.wav", "deep/a.wav", "lost/a.wav"]
+    _make(tmp_path, *wanted, *(f"{folder}{name}/S-1-5/a.wav" for folder in ("", "deep/") for name in TRASH))
+    found = _names(tmp_path, _site(f"{tmp_path}/{place}"))
+    assert found and set(found) <= set(wanted)
+    assert place or sorted(found) == sorted(wanted)
+
+
+@pytest.mark.parametrize("place", ["lost+found", "lost+found/*.wav", "*/lost+found"])
+def test_folder_of_the_system_that_is_asked_for_by_name_is_searched(tmp_path: Path, place: str) -> None:
+    _make(tmp_path, "lost+found/a.wav", "deep/lost+found/a.wav")
+    assert len(_found(_site(f"{tmp_path}/{place}"))) == 1
+
+
 PATTERNS = [
     ("a/*.WAV", ["a/1.WAV", "a/2T.WAV"]),
     ("*/*T.WAV", ["a/2T.WAV", "b/3T.WAV"]),

@@ -44,7 +44,9 @@ def _no_warning() -> Iterator[None]:
 
 
 def _sun(night: str, deployment: Deployment = ORCHARD) -> tuple[pd.Timestamp, pd.Timestamp]:
-    sunset, sunrise = sun_times(date.fromisoformat(night), deployment.latitude, deployment.longitude)
+    sunset, sunrise = sun_times(
+        date.fromisoformat(night), deployment.latitude, deployment.longitude, deployment.timezone
+    )
     return pd.Timestamp(sunset), pd.Timestamp(sunrise)
 
 
@@ -258,6 +260,7 @@ def test_file_of_several_nights_counts_in_each(site: Site) -> None:
     assert _night(table, FIRST)["state"] == "valid"
     second = _night(table, SECOND)
     assert (second["state"], second["files"]) == ("valid", 0)
+    assert pd.isna(second["logged_h"])
     assert second["usable_dark_h"] == pytest.approx(second["scheduled_dark_h"])
 
 
@@ -306,6 +309,31 @@ def test_recorder_of_the_sheet_without_any_recording_has_failed_in_all_nights(si
     lost = replace(ORCHARD, recorder="2", recordings="/b", first_night=FIRST, last_night=THIRD)
     table = site.assess(ORCHARD, lost)
     assert table.loc[table["recorder"] == "2", "reasons"].tolist() == ["no_recording"] * 3
+
+
+def test_recorder_of_which_only_the_first_night_is_known_stood_there_as_long_as_the_others(site: Site) -> None:
+    for night in NIGHTS[:6]:
+        site.whole_night(night)
+    for night in NIGHTS[:3]:
+        site.whole_night(night, recorder="2")
+    rows = [replace(ORCHARD, recorder=name, recordings=name, first_night=FIRST) for name in ("1", "2", "3")]
+    table = site.assess(*rows)
+    assert table.loc[table["recorder"] == "1", "state"].tolist() == ["valid"] * 6
+    assert table.loc[table["recorder"] == "2", "state"].tolist() == ["valid"] * 3 + ["failed"] * 3
+    assert table.loc[table["recorder"] == "3", "reasons"].tolist() == ["no_recording"] * 6
+
+
+def test_clock_that_is_wrong_does_not_say_how_long_a_recorder_stood_there(site: Site) -> None:
+    site.whole_night(FIRST)
+    site.whole_night("2025-06-01", warnings="clock_future")
+    table = site.assess(ORCHARD, replace(ORCHARD, recorder="2", recordings="/b", first_night=FIRST))
+    assert table.loc[table["recorder"] == "2", "night"].tolist() == [FIRST]
+
+
+@pytest.mark.parametrize("end", ["first_night", "last_night"])
+def test_recorder_that_never_recorded_has_failed_in_the_one_night_that_is_known(site: Site, end: str) -> None:
+    table = site.assess(replace(ORCHARD, **{end: FIRST}))
+    assert table[["night", "reasons"]].values.tolist() == [[FIRST, "no_recording"]]
 
 
 @pytest.mark.parametrize("end", ["first_night", "last_night"])
@@ -477,10 +505,22 @@ def test_triggered_recorder_without_a_log_is_partial_at_best(site: Site) -> None
     _trigger(site, NIGHTS[:3])
     table = site.assess(replace(ORCHARD, schedule="sunset-sunrise"))
     assert table["reasons"].tolist() == ["effort_unknown"] * 3
+    assert table["logged_h"].isna().all()
     row = _night(table)
     assert row["recorded_dark_h"] == pytest.approx(65 / 3600)
     assert row["scheduled_dark_h"] > 7
     assert site.assess()["schedule_source"].isna().all()
+
+
+def test_triggered_recorder_without_a_log_may_have_listened_in_a_night_without_a_recording(site: Site) -> None:
+    _trigger(site, [NIGHTS[1], NIGHTS[3]])
+    site.file(None, None, 0.1, trigger="18 dB")
+    table = site.assess(replace(ORCHARD, first_night=NIGHTS[0], last_night=NIGHTS[4]))
+    assert table["night"].tolist() == [*NIGHTS[:5], None]
+    assert table["state"].tolist() == ["failed", "partial", "partial", "partial", "failed", "partial"]
+    # before it first recorded and after it last did, it may as well have been dead
+    assert table["reasons"].tolist() == ["no_recording", *["effort_unknown"] * 3, "no_recording", "clock"]
+    assert _night(table, THIRD)["detail"] == "no recording, and nobody knows whether it listened"
 
 
 def test_log_says_how_long_a_triggered_recorder_listened(site: Site) -> None:
@@ -496,6 +536,8 @@ def test_log_says_how_long_a_triggered_recorder_listened(site: Site) -> None:
     assert row["usable_dark_h"] == pytest.approx(row["recorded_dark_h"] - 10 / 3600)
     # a night in which it listened and nothing came is no gap
     assert _night(table, SECOND)["files"] == 0
+    sunset, sunrise = _sun(SECOND)
+    assert _night(table, SECOND)["logged_h"] == pytest.approx((sunrise - sunset).total_seconds() / 3600 + 1)
     assert _night(table, THIRD)["reasons"] == "coverage"
 
 
@@ -504,7 +546,7 @@ def test_log_of_other_nights_says_nothing_of_this_one(site: Site) -> None:
     sunset, sunrise = _sun(FIRST)
     site.log("running", sunset, sunrise, path="/data/A_Summary.txt")
     table = site.assess(replace(ORCHARD, schedule="sunset-sunrise"))
-    assert table["reasons"].tolist() == ["", "no_recording", "effort_unknown"]
+    assert table["reasons"].tolist() == ["", "effort_unknown", "effort_unknown"]
 
 
 def test_log_of_a_recorder_that_was_on_and_wrote_nothing_does_not_hide_it(site: Site) -> None:

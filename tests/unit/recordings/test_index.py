@@ -6,6 +6,7 @@ import random
 import shutil
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -610,6 +611,54 @@ def test_recording_that_is_gone_takes_its_manifest_with_it(tmp_path: Path, make_
     _index(_site(tmp_path / "orchard"), output=tmp_path / "out")
     assert set(_state(tmp_path / "out/manifests")) == {"orchard_2024-06-01_1-00.parquet"}
     assert set(_state(tmp_path / "out/sites")) == {"orchard.parquet"}
+
+
+@pytest.mark.parametrize("place", ["south", "south*", "*"])
+@pytest.mark.parametrize("change", [{}, {"clock": "UTC"}])
+def test_folder_that_held_recordings_and_is_empty_ends_the_index(
+    tmp_path: Path, make_wav: MakeWav, place: str, change: dict[str, str]
+) -> None:
+    """As a mount point is with nothing mounted; what was known of its recordings stays."""
+    for number, folder in enumerate(("north", "north", "south", "south")):
+        make_wav(tmp_path / f"rec/{folder}/2024060{number + 1}_220000.wav", _noise(number))
+    south = _site(tmp_path / "rec" / place, recorder="south")
+    sites = [south] if place == "*" else [_site(tmp_path / "rec/north", recorder="north"), south]
+    out = tmp_path / "out"
+    _index(*sites, output=out)
+    before = _contents(out)
+    (tmp_path / "rec/south").rename(tmp_path / "disk")
+    (tmp_path / "rec/south").mkdir()
+    sites = [replace(site, **change) for site in sites]
+    with pytest.raises(UserError, match=r"south: 2 recordings .*bring its disk back.*orchard\.parquet") as error:
+        _index(*sites, output=out)
+    assert "\n" not in str(error.value)
+    assert _contents(out) == before
+    (tmp_path / "rec/south").rmdir()
+    (tmp_path / "disk").rename(tmp_path / "rec/south")
+    assert len(_index(*sites, output=out)) == 4
+
+
+@pytest.mark.parametrize("way", ["sheet", "table"])
+def test_recordings_that_were_taken_away_on_purpose_can_be_left_out(
+    tmp_path: Path, make_wav: MakeWav, way: str
+) -> None:
+    sites = [_site(tmp_path / folder, recorder=folder) for folder in ("north", "south")]
+    for number, folder in enumerate(("north", "south")):
+        make_wav(tmp_path / folder / "20240601_220000.wav", _noise(number))
+    _index(*sites, output=tmp_path / "out")
+    (tmp_path / "south/20240601_220000.wav").unlink()
+    if way == "table":
+        (tmp_path / "out/sites/orchard.parquet").unlink()
+    rows = _index(*(sites if way == "table" else sites[:1]), output=tmp_path / "out")
+    assert rows["recorder"].tolist() == ["north"]
+
+
+def test_folder_that_was_empty_from_the_start_stays_so(tmp_path: Path, make_wav: MakeWav) -> None:
+    make_wav(tmp_path / "north/20240601_220000.wav")
+    (tmp_path / "south").mkdir()
+    (tmp_path / "south/elsewhere").symlink_to(tmp_path / "nowhere")
+    sites = [_site(tmp_path / folder, recorder=folder) for folder in ("north", "south")]
+    assert [len(_index(*sites, output=tmp_path / "out")) for _ in range(2)] == [2, 2]
 
 
 def test_only_files_that_changed_are_opened(tmp_path: Path, make_wav: MakeWav, opened: list[str]) -> None:

@@ -1,6 +1,7 @@
 """The gate: calls are kept, silence and noise are dropped, and what is kept is laid out on the hops of the recording."""
 
 import io
+import os
 import warnings
 from collections.abc import Callable
 from fractions import Fraction
@@ -16,6 +17,7 @@ import soundfile
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from batpam.errors import UserError
 from batpam.segments.gate import CHUNK_S, loud_stretches, screen_recordings, segment, to_segments
 from batpam.segments.spectra import chunk_spectra
 from batpam.tables import MANIFEST, provenance, read_origin, read_table, write_table
@@ -73,10 +75,11 @@ class Shard:
         self.folder, self.rows = folder, list[dict[str, Any]]()
 
     def add(self, path: Path, samples: int, rate: float = RATE, channel: int = 1) -> str:
-        recording = path.stem
+        recording, status = path.stem, path.stat()
         self.rows.append(
             {
-                "recording": recording, "site": "a", "recorder": "1", "path": str(path), "size_bytes": 1, "modified_ns": 1,
+                "recording": recording, "site": "a", "recorder": "1", "path": str(path),
+                "size_bytes": status.st_size, "modified_ns": status.st_mtime_ns,
                 "night": None, "start_utc": None, "sample_rate_hz": rate, "time_expansion": 1.0, "channel": channel,
                 "samples": samples, "readable_samples": samples, "untriggered_s": 0.0,
             }
@@ -301,12 +304,11 @@ def test_flac_that_was_cut_off_is_read_as_far_as_it_goes(tmp_path: Path, share: 
     assert segments["read_samples"].tolist() == coverage["read_samples"].tolist() * len(segments)
 
 
-@pytest.mark.parametrize("content", [None, b"", b"no audio"])
-def test_file_that_went_bad_is_a_row_of_the_coverage(tmp_path: Path, make_wav: MakeWav, content: bytes | None) -> None:
+@pytest.mark.parametrize("content", [b"", b"no audio"])
+def test_file_that_is_bad_is_a_row_of_the_coverage(tmp_path: Path, make_wav: MakeWav, content: bytes) -> None:
     shard = Shard(tmp_path)
+    (tmp_path / "bad.wav").write_bytes(content)
     shard.add(tmp_path / "bad.wav", 500)
-    if content is not None:
-        (tmp_path / "bad.wav").write_bytes(content)
     good = _busy(1)
     shard.add(make_wav(tmp_path / "good.wav", good), len(good))
     segments, coverage = shard.run()
@@ -314,6 +316,24 @@ def test_file_that_went_bad_is_a_row_of_the_coverage(tmp_path: Path, make_wav: M
     assert coverage["read_samples"].tolist() == [0, len(good)]
     assert (coverage["detail"] != "").tolist() == [True, False]
     assert set(segments["recording"]) == {"good"}
+
+
+@pytest.mark.parametrize("fate", ["gone", "folder gone", "shorter", "no audio of the same size"])
+def test_file_that_is_not_as_it_was_listed_ends_the_job(tmp_path: Path, make_wav: MakeWav, fate: str) -> None:
+    """Nothing is written: when the disk is back, the files on it are as they were, and no one would look again."""
+    shard = Shard(tmp_path)
+    path = make_wav(tmp_path / "card/a.wav", _busy(1))
+    shard.add(path, RATE)
+    if fate == "gone":
+        path.unlink()
+    elif fate == "folder gone":
+        path.parent.rename(tmp_path / "elsewhere")
+    else:
+        path.write_bytes(path.read_bytes()[:1000] if fate == "shorter" else bytes(path.stat().st_size))
+        os.utime(path, ns=(1, shard.rows[0]["modified_ns"] + (fate != "shorter")))
+    with pytest.raises(UserError, match=r"card/a\.wav .*run again"):
+        shard.run()
+    assert not list(tmp_path.glob("coverage*"))
 
 
 @pytest.mark.parametrize("wrong", [np.inf, -np.inf, np.nan, 1e30])

@@ -282,8 +282,10 @@ def test_rain_between_skipped_silence_is_rain() -> None:
 
 
 def _row(path: Path, samples: int, rate: float = RATE, **more: Any) -> dict[str, Any]:
+    status = path.stat()
     return {
-        "recording": path.stem, "site": "a", "recorder": "1", "path": str(path), "size_bytes": 1, "modified_ns": 1,
+        "recording": path.stem, "site": "a", "recorder": "1", "path": str(path), "size_bytes": status.st_size,
+        "modified_ns": status.st_mtime_ns,
         "night": None, "start_utc": None, "sample_rate_hz": rate, "time_expansion": 1.0, "channel": 1,
         "samples": samples, "readable_samples": samples, "untriggered_s": 0.0, **more,
     }  # fmt: skip
@@ -317,7 +319,8 @@ def test_table_has_a_row_per_recording_whatever_the_number_of_threads(tmp_path: 
     for seed, seconds in enumerate((4.5, 0.7, 2.0, 3.1)):
         samples = _busy(seconds, seed)
         rows.append(_row(make_wav(tmp_path / f"{seed}.wav", soundscapes.to_pcm16(samples), RATE), len(samples)))
-    rows.append(_row(tmp_path / "gone.wav", RATE))
+    (tmp_path / "bad.wav").write_bytes(b"no audio")
+    rows.append(_row(tmp_path / "bad.wav", RATE))
     write_table(rows, MANIFEST, tmp_path / "m.parquet", provenance("index"))
     tables = []
     for workers in (1, 4):
@@ -326,11 +329,11 @@ def test_table_has_a_row_per_recording_whatever_the_number_of_threads(tmp_path: 
         tables.append(read_table(paths[2]))
     pd.testing.assert_frame_equal(*tables)
     assert list(tables[0].columns) == SOUND.names
-    assert tables[0]["recording"].tolist() == ["0", "1", "2", "3", "gone"]
+    assert tables[0]["recording"].tolist() == ["0", "1", "2", "3", "bad"]
     assert tables[0]["read_s"].tolist() == pytest.approx([4.5, 0.7, 2.0, 3.1, 0.0])
-    gone = tables[0].iloc[4]
-    assert gone[["offset", *NOISE_COLUMNS]].isna().all()
-    assert (gone["clipped_samples"], gone["flat_s"]) == (0, 0.0)
+    bad = tables[0].iloc[4]
+    assert bad[["offset", *NOISE_COLUMNS]].isna().all()
+    assert (bad["clipped_samples"], bad["flat_s"]) == (0, 0.0)
 
 
 def test_manifest_says_where_silence_was_skipped(tmp_path: Path, make_wav: MakeWav) -> None:

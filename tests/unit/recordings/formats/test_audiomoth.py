@@ -195,6 +195,14 @@ def test_sentence_of_each_firmware(firmware: str) -> None:
     assert facts.firmware is None
 
 
+def test_reason_of_a_stop_is_clean_and_short() -> None:
+    said = "\x1b[31mlow\tvoltage " + 150 * "x"
+    stop = _read(f"{AT} (UTC) {REST} Recording stopped due to {said}.").stop_reason
+    assert stop is not None
+    assert stop.startswith("[31mlow voltage xxx")
+    assert stop.isprintable() and len(stop) <= 100
+
+
 REST = f"by AudioMoth {ID} at medium gain while battery was 3.8V and temperature was 12.8C."
 
 
