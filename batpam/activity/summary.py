@@ -78,13 +78,18 @@ def activity(
     files = read_table(recordings)
     schema = detections_schema([taxon.code for taxon in card.taxa])
     accepted = [("det_score", ">=", min_score), ("call_type", "!=", ECHO)]
-    tables = [
-        read_table(detections / f"{shard}.parquet", schema.names, filters=accepted)
-        for shard in sorted(files["shard"].dropna().unique())
-    ]
-    found = pd.concat([schema.empty_table().to_pandas(), *tables], ignore_index=True)
-    found["time_expansion"] = found["recording"].map(files.set_index("recording")["time_expansion"])
-    named = name_calls(found, card.taxa, min_taxon_score=min_taxon_score, thresholds=thresholds)
+    shards = sorted(files["shard"].dropna().unique())
+    tables = (read_table(detections / f"{shard}.parquet", schema.names, filters=accepted) for shard in shards)
+    # named one by one, for the scores of a season to take no memory
+    scores = [f"score_{taxon.code}" for taxon in card.taxa]
+    named = pd.concat(
+        [
+            name_calls(table, card.taxa, min_taxon_score=min_taxon_score, thresholds=thresholds).drop(columns=scores)
+            for table in chain([schema.empty_table().to_pandas()], tables)
+        ],
+        ignore_index=True,
+    )
+    named["time_expansion"] = named["recording"].map(files.set_index("recording")["time_expansion"])
     calls = join_calls(named, card.taxa, gap=gap)
     passes = find_passes(calls, gap=gap, min_calls=min_calls)
     nights = effort(read_table(ledger), read_table(health), deployment)
