@@ -7,7 +7,7 @@ STAGE_VERSIONS = {
     "index": 2,
     "segment": 3,
     "scalogram": 2,
-    "detect": 5,
+    "detect": 6,
     "ledger": 1,
     "health": 2,
     "activity": 5,

@@ -96,8 +96,8 @@ RECORDER_NIGHTS = pa.schema(
 DETECTIONS = pa.schema(
     [
         ("site", _text), ("recorder", _text), ("night", _text), ("recording", _text), ("path", _text),
-        ("start_s", _number), ("end_s", _number), ("start_utc", _instant), ("peak_hz", _number), ("low_hz", _number),
-        ("high_hz", _number), ("snr_db", _number), ("det_score", _number), ("species", _text),
+        ("start_s", _number), ("end_s", _number), ("start_utc", _instant), ("duration_ms", _number), ("peak_hz", _number),
+        ("low_hz", _number), ("high_hz", _number), ("snr_db", _number), ("det_score", _number), ("species", _text),
         ("class_score", _number), ("call_type", _text),
     ]
 )  # fmt: skip

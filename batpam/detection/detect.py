@@ -11,21 +11,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 import pandas as pd
 import torch
 
+from batpam.detection.measure import measure_calls
 from batpam.errors import UserError
 from batpam.models.calibration import standing_out
 from batpam.models.decode import DecodedCalls, decode, weigh
 from batpam.models.files import ModelCard, allowed_species, check_model, load_model, model_hash
 from batpam.models.network import CallNetwork, ready_to_predict
 from batpam.models.sequence import name_in_sequence
-from batpam.models.settings import CALL_TYPES, GRID_HOPS, TIME_STRIDE, VOICE_STRIDE
+from batpam.models.settings import CALL_TYPES, GRID_HOPS, TIME_STRIDE
 from batpam.parallel import in_order
 from batpam.progress import Progress
-from batpam.scalograms.settings import ScalogramSettings
 from batpam.scalograms.shards import Segment, Shard
 from batpam.tables import NO_BAT, detections_schema, provenance, read_table, stream_table
 
@@ -34,9 +33,6 @@ CORE_HOPS = 32_768
 
 GROUP_HOPS = 40_000
 """Hops, at least, of the segments whose calls are computed and written at a time."""
-
-BACKGROUND_S = 0.05
-"""Time before and after a call that its signal-to-noise ratio is held against."""
 
 
 def detect(
@@ -220,7 +216,7 @@ def calls_of(
         centre = calls.centre * TIME_STRIDE + low
         calls = calls[(centre >= first) & (centre < last)]
         measured = measure_calls(calls, power, first_hop + low, rate, card.scalogram)
-        rise = standing_out(measured["snr_db"], measured["end_s"] - measured["start_s"])
+        rise = standing_out(measured["snr_db"], measured["duration_ms"] / 1e3)
         calls = weigh(calls, rise, card.calibration)
         own = {
             "centre": calls.centre * TIME_STRIDE + low, "score": calls.score, "classes": calls.classes,
@@ -275,60 +271,3 @@ def windows(first_hop: int, hops: int, reach: int) -> Iterator[tuple[int, int, i
         low += -(first_hop + low) % GRID_HOPS
         yield first, last, min(low, hops - 1), min(last + reach, hops)
         first = last
-
-
-def measure_calls(
-    calls: DecodedCalls, power: np.ndarray, first_hop: int, rate: float, settings: ScalogramSettings
-) -> dict[str, np.ndarray]:
-    """Times, frequencies and signal-to-noise ratio of decoded calls, from the scalogram they were found in.
-
-    Parameters
-    ----------
-    power
-        Shape (hops, voices), dB re full scale; its first hop is ``first_hop`` of the recording.
-    """
-    log_voices = np.log(settings.frequencies())
-    per_row = VOICE_STRIDE
-
-    def hertz(rows: np.ndarray) -> np.ndarray:
-        return np.exp(np.interp(rows * per_row, np.arange(len(log_voices)), log_voices))
-
-    low, high = np.minimum(calls.low, calls.row), np.maximum(calls.high, calls.row)
-    start, end = calls.start * TIME_STRIDE, np.maximum(calls.end, calls.start + 0.5) * TIME_STRIDE
-    first = np.clip(np.floor(start), 0, len(power) - 1).astype(np.int64)
-    last = np.maximum(np.clip(np.ceil(end), 1, len(power)).astype(np.int64), first + 1)
-    lowest = np.clip(np.floor(low * per_row), 0, settings.voices - 1).astype(np.int64)
-    highest = np.clip(np.ceil(high * per_row) + 1, lowest + 1, settings.voices).astype(np.int64)
-    boxes = np.stack([first, last, lowest, highest], axis=1)
-    peak, snr = _peak_and_snr(power, boxes, round(BACKGROUND_S / settings.hop))
-    limit = rate / 2
-    return {
-        "start_s": np.maximum((first_hop + start) * settings.hop, 0.0),
-        "end_s": (first_hop + end) * settings.hop,
-        "peak_hz": np.exp(log_voices[peak]),
-        "low_hz": hertz(np.maximum(low, 0)),
-        "high_hz": np.minimum(hertz(high), limit),
-        "snr_db": snr,
-    }
-
-
-@numba.njit(cache=True, nogil=True)
-def _peak_and_snr(power, boxes, background):  # type: ignore[no-untyped-def]
-    """Loudest voice of each box (first hop, last hop, lowest voice, highest voice) and its rise over its surroundings.
-
-    Loudest by mean power; the rise is that of its loudest hop over the median of the box and ``background`` hops on
-    either side, dB.
-    """
-    peak, snr = np.zeros(len(boxes), np.int64), np.zeros(len(boxes))
-    for i in range(len(boxes)):
-        a, b, low, high = boxes[i]
-        most = -1.0
-        for voice in range(low, high):
-            mean = 0.0
-            for hop in range(a, b):
-                mean += 10 ** (power[hop, voice] / 10)
-            if mean > most:
-                most, peak[i] = mean, voice
-        around = power[max(a - background, 0) : b + background, peak[i]]
-        snr[i] = power[a:b, peak[i]].max() - np.median(around)
-    return peak, snr

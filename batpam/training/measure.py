@@ -12,7 +12,7 @@ from scipy.optimize import minimize, minimize_scalar
 from scipy.special import logit
 from sklearn.isotonic import IsotonicRegression
 
-from batpam.detection.detect import measure_calls
+from batpam.detection.measure import measure_calls
 from batpam.models.calibration import Calibration, about_knee, standing_out
 from batpam.models.decode import decode, weigh
 from batpam.models.files import Taxon
@@ -61,7 +61,7 @@ def match_examples(
             prediction = network(torch.from_numpy(power).unsqueeze(0))
             found = decode(prediction, calibration.least(MIN_SCORE), calibration.temperature)[0]
             measured = measure_calls(found, power, 0, np.inf, settings)
-            rise = standing_out(measured["snr_db"], measured["end_s"] - measured["start_s"])
+            rise = standing_out(measured["snr_db"], measured["duration_ms"] / 1e3)
             found = weigh(found, rise, calibration)
             classes = name_in_sequence(found.classes, found.score, found.call_type, found.centre * frame, calibration)
             events, known = examples.events[i], examples.exhaustive[i]
