@@ -19,7 +19,7 @@ STAGE_VERSIONS = {
     "health": 2,
     "activity": 5,
     "report": 4,
-    "train": 9,
+    "train": 10,
 }
 
 DEMO = "results/demo"

@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from batpam.models.calibration import KNEE_DB, LOUD_DB, Calibration, standing_out
-from batpam.models.decode import decode, weigh
+from batpam.models.decode import ECHO_FROM, decode, weigh
 from batpam.models.network import CallNetwork, Prediction, extents, moving_mean, ready_to_predict
-from batpam.models.settings import CALL_TYPES, GRID_HOPS, TIME_STRIDE, NetworkSettings
+from batpam.models.settings import CALL_TYPES, ECHO, GRID_HOPS, TIME_STRIDE, NetworkSettings
 
 SMALL = NetworkSettings(classes=5, voices=32, width=4, context_width=16, context_layers=2)
 
@@ -58,6 +58,15 @@ def test_two_bats_at_once_are_two_calls():
     np.testing.assert_allclose(calls.classes[:, :3].sum(axis=1), calls.score, rtol=1e-5)
     np.testing.assert_allclose(calls.start, [47.5, 48.5], rtol=1e-5)
     np.testing.assert_allclose(calls.end, [53.5, 54.5], rtol=1e-5)
+
+
+@pytest.mark.parametrize(("echo", "kind"), [(ECHO_FROM - 0.02, "social"), (ECHO_FROM + 0.02, "echo")])
+def test_what_may_well_be_an_echo_is_one(echo: float, kind: str):
+    prediction = prediction_with([(4, 50, 0.9, 2, (3.0, 3.0, 0.5, 0.5))])
+    rest = (1 - echo) / 3
+    shares = torch.tensor([echo if name == ECHO else rest + 0.05 * (name == "social") for name in CALL_TYPES])
+    prediction.call_type[0, :, 4, 50] = torch.log(shares / shares.sum())
+    assert CALL_TYPES[decode(prediction, 0.3, 1.0)[0].call_type[0]] == kind
 
 
 def test_two_peaks_of_one_call_are_one():

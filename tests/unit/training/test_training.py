@@ -502,6 +502,34 @@ def small(**changes):
     return TrainingSettings(**fixed, scalogram={"voices": TRANSFORM.voices}, **changes)
 
 
+@pytest.mark.parametrize(("seed", "sure", "plain", "alike"), [(0, 4.0, 1.5, 1.0), (2, 1.0, 2.0, 0.5)])
+def test_neighbours_weigh_what_is_likeliest(seed: int, sure: float, plain: float, alike: float):
+    """Sequences of ten species whose calls err together, the more with ``alike``: no other weight says more of them."""
+    rng = np.random.default_rng(seed)
+    rows, calls = [], []
+    for example in range(100):
+        true, bat = int(rng.integers(10)), rng.normal(size=10)
+        for k in range(8):
+            logits = sure * (plain * (np.arange(10) == true) + alike * bat + rng.normal(size=10))
+            classes = np.append(0.98 * np.exp(logits) / np.exp(logits).sum(), [0.01, 0.01])
+            rows.append({"example": example, "time": 0.1 * k, "score": 0.98, "classes": classes, "call_type": 0})
+            calls.append({"node": true, "call_type": 0, "detection": len(rows) - 1})
+    detections, calls = pd.DataFrame(rows), pd.DataFrame(calls)
+    time = (detections["time"] + 100 * detections["example"]).to_numpy()
+    columns = np.stack(detections["classes"]), detections["score"].to_numpy(), detections["call_type"].to_numpy(), time
+
+    def surprise(calibration):
+        named = name_in_sequence(*columns, calibration)
+        return -np.mean(np.log(named[np.arange(len(calls)), calls["node"]] / 0.98))
+
+    fitted = _fit_sequence(detections, calls, 10, Calibration())
+    others = [
+        Calibration(same_bat=same, sequence_weight=weight, sequence_temperature=temperature)
+        for same in (0.2, 0.5, 0.8, 0.95) for weight in (0.3, 1, 2, 4, 7) for temperature in (0.5, 1, 2, 4)
+    ]  # fmt: skip
+    assert surprise(fitted) < min(surprise(other) for other in others) + 0.003
+
+
 def test_calibration_lets_search_calls_name_a_buzz_and_no_more_than_they_know():
     """Calls of one bat: search calls are named right four times in five, calls of the buzz by chance."""
     rng = np.random.default_rng(0)
