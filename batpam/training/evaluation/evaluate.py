@@ -16,6 +16,7 @@ from batpam.errors import UserError
 from batpam.files import write_text, written_whole
 from batpam.models.files import Taxon
 from batpam.models.taxonomy import ANY_BAT
+from batpam.tables import without_formulas
 from batpam.training.evaluation import finding, naming, whole_files
 from batpam.training.evaluation.inputs import Inputs, read_inputs
 from batpam.training.evaluation.metrics import FLOOR, PRECISION
@@ -127,7 +128,8 @@ def evaluate(
     for name, table in tables.items():
         with written_whole(output / f"{name}.csv") as temporary:
             # pandas would take longer to write these than all the rest takes
-            write_csv(pa.Table.from_pandas(_strings(table.round(DIGITS)), preserve_index=False), temporary)
+            rows = without_formulas(_strings(table.round(DIGITS)))
+            write_csv(pa.Table.from_pandas(rows, preserve_index=False), temporary)
     write_text(output / "summary.json", json.dumps(summary, indent=2) + "\n")
     write_text(output / "evaluation.html", page(summary, tables, finding.curve_rows(data, claims[ANY_BAT]), taxa))
     return summary

@@ -104,6 +104,16 @@ THREE = [event("a", 0.1), event("a", 0.2), event("a", 0.3)]
 FOUR = [call("a", 0.1, {"Mmyo": 0.9}), call("a", 0.2, {"Mmyo": 0.6}), call("a", 0.5, {"Mmyo": 0.8}), call("a", 0.7, {"Mmyo": 0.2})]  # fmt: skip
 
 
+def test_names_and_labels_of_others_are_no_formulas_in_the_tables(tmp_path):
+    trick = "=HYPERLINK(1).wav"
+    measure(
+        annotated([event(trick, 0.1, label="@sum")], exhaustive=(trick,)), [call(trick, 0.1, {"Mmyo": 0.9})], tmp_path
+    )
+    for name in ("events", "detections", "files"):
+        assert read(tmp_path, name)["recording"].tolist() == [f"'{trick}"], name
+    assert read(tmp_path, "events")["label"].tolist() == ["'@sum"]
+
+
 def test_a_case_worked_out_by_hand(tmp_path):
     summary = measure(annotated(THREE), FOUR, tmp_path)
     for threshold, found, right, claimed in ((0.1, 2, 2, 4), (0.3, 2, 2, 3), (0.7, 1, 1, 2), (0.9, 1, 1, 1)):
