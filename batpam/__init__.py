@@ -4,7 +4,7 @@ __version__ = "0.1.0"
 
 STAGE_VERSIONS = {
     "simulate": 10,
-    "index": 2,
+    "index": 3,
     "segment": 3,
     "scalogram": 2,
     "detect": 6,

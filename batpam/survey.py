@@ -229,6 +229,11 @@ def _check_together(deployments: Sequence[Deployment], path: Path) -> None:
     for name in first:
         if lowered.setdefault(name.lower(), name) != name:
             raise UserError(f"{path}: sites {lowered[name.lower()]} and {name} differ only in case; rename one")
+    recorders: dict[tuple[str, str], str] = {}
+    for d in deployments:
+        alike = recorders.setdefault((d.site, d.recorder.lower()), d.recorder)
+        if alike != d.recorder:
+            raise UserError(f"{path}: recorders {alike} and {d.recorder} of {d.site} differ only in case; rename one")
 
 
 def is_system_folder(name: str) -> bool:

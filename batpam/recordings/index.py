@@ -4,8 +4,10 @@ A file is opened once. The table of a site is the memory of the index: a row who
 from it, as long as the rows of the site sheet and the settings are those it was made with.
 """
 
+import hashlib
 import json
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -311,8 +313,8 @@ def _all_logs(search: Search, table: pa.Table) -> list[dict[str, Any]]:
 def assign_shards(table: pa.Table, shard_hours: float) -> list[str | None]:
     """Name the shard of every recording that is to be analysed: ``SITE_NIGHT_RECORDER-PART``.
 
-    A part is a stretch of ``shard_hours`` of the clock from noon on, so that one more recording changes one shard.
-    Recordings without a time are taken in the order of their paths, so many hours at a time.
+    A part is a stretch of ``shard_hours`` of the clock from noon on, so that one more recording changes one shard, and one more
+    recorder none. Recordings without a time are taken in the order of their paths, so many hours at a time.
 
     Parameters
     ----------
@@ -321,18 +323,30 @@ def assign_shards(table: pa.Table, shard_hours: float) -> list[str | None]:
     """
     columns = ["site", "recorder", "night", "start_utc", "utc_offset_min", "duration_s", "state"]
     rows = table.select(columns).to_pandas(strings_to_categorical=True)
-    recorder = rows.groupby("site", observed=True)["recorder"].transform(
-        lambda names: names.map({name: i for i, name in enumerate(sorted(set(names)), 1)}).astype("int64")
-    )
     after_noon = (rows["start_utc"].astype("int64") / 1e6 + rows["utc_offset_min"] * 60 - 12 * 3600) % 86_400
     before = rows["duration_s"].where(rows["night"].isna() & (rows["state"] == "indexed"), 0.0)
     before = before.groupby([rows["site"], rows["recorder"]], observed=True).cumsum() - before
+    recorder = rows["recorder"].map({name: recorder_in_shard(name) for name in rows["recorder"].unique()})
     part = (after_noon.where(rows["night"].notna(), before) // (3600 * shard_hours)).fillna(0).astype("int64")
     night = rows["night"].astype(object).fillna(UNDATED)
     return [
         f"{site}_{night}_{recorder}-{part:02d}" if state == "indexed" else None
         for site, night, recorder, part, state in zip(rows["site"], night, recorder, part, rows["state"], strict=True)
     ]
+
+
+def recorder_in_shard(recorder: str) -> str:
+    """Stands for a recorder in the names of files: its name in small letters or, of a longer one or one with other characters, a digest.
+
+    Examples
+    --------
+    >>> recorder_in_shard("2-ch1"), recorder_in_shard("24F319055FDF2F5B"), recorder_in_shard("by the pond")
+    ('2-ch1', '24f319055fdf2f5b', 'd48cc8da')
+    """
+    small = recorder.lower()  # no two recorders of a site differ in case alone
+    if re.fullmatch(r"[a-z0-9][a-z0-9.-]{0,23}", small):
+        return small
+    return hashlib.sha256(recorder.encode()).hexdigest()[:8]
 
 
 def _write(

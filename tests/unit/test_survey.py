@@ -271,6 +271,16 @@ def test_two_recorders_at_one_site(tmp_path: Path) -> None:
     assert [(d.site, d.recorder) for d in found] == [("orchard", "A"), ("orchard", "B")]
 
 
+def test_recorders_of_a_site_must_differ_by_more_than_case(tmp_path: Path) -> None:
+    rows = [
+        f"{_fields(site=site, recordings=f'/data/{i}')}\t{name}"
+        for i, (site, name) in enumerate([("barn", "a"), ("orchard", "A"), ("orchard", "a")])
+    ]
+    assert len(read_sites(_sheet(tmp_path, HEAD + "\trecorder", *rows[:2]))) == 2
+    with pytest.raises(UserError, match="recorders A and a of orchard"):
+        read_sites(_sheet(tmp_path, HEAD + "\trecorder", *rows))
+
+
 @pytest.mark.parametrize("named", [("", ""), ("A", ""), ("", "A"), ("2", ""), ("", "1")])
 def test_recorders_without_a_name_are_not_taken_for_one(tmp_path: Path, named: tuple[str, str]) -> None:
     rows = [f"{_fields(recordings=f'/data/{number}')}\t{name}" for number, name in enumerate(named)]

@@ -11,7 +11,7 @@ import pandas as pd
 # counted up with batpam.STAGE_VERSIONS, so that a stage reruns when its result changes and only then
 STAGE_VERSIONS = {
     "simulate": 10,
-    "index": 2,
+    "index": 3,
     "segment": 3,
     "scalogram": 2,
     "detect": 6,
@@ -47,7 +47,7 @@ FOLDERS = sorted({folder for folders in CHECKED["folders"].values() for folder i
 
 wildcard_constraints:
     site=r"[A-Za-z0-9][A-Za-z0-9.-]*",
-    shard=r"[A-Za-z0-9][A-Za-z0-9.-]*_(\d{4}-\d{2}-\d{2}|undated)_\d+-\d+",
+    shard=r"[A-Za-z0-9][A-Za-z0-9.-]*_(\d{4}-\d{2}-\d{2}|undated)_[a-z0-9][a-z0-9.-]*-\d+",
 
 
 def format_option(key, value):

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import struct
 from collections.abc import Callable
@@ -178,7 +179,7 @@ def test_good_file(tmp_path: Path, make_wav: MakeWav) -> None:
         "untriggered_s": 0.0, "make": "Open Acoustic Devices", "model": "AudioMoth", "serial": "24A04F08604F5C9A",
         "firmware": None, "gain": "medium", "trigger": "", "latitude": 51.5, "longitude": -2.4, "temperature_c": 11.3,
         "battery_v": 4.2, "stop_reason": "switch position change", "state": "indexed", "reason": "", "detail": "",
-        "shard": "orchard_2024-06-01_1-00",
+        "shard": "orchard_2024-06-01_b-00",
     }  # fmt: skip
 
 
@@ -588,6 +589,21 @@ def test_one_more_recording_touches_one_manifest(tmp_path: Path, make_wav: MakeW
     assert set(changed) == {"orchard_2024-06-01_1-00.parquet"}
     assert set(_state(tmp_path / "out/manifests")) == set(manifests)
     assert set(dict(_state(tmp_path / "out/sites").items() - sites.items())) == {"orchard.parquet"}
+
+
+def test_one_more_recorder_touches_no_manifest_of_the_others(tmp_path: Path, make_wav: MakeWav) -> None:
+    sites = []
+    for number, name in enumerate(("North wall/ 2", "B", "A")):
+        make_wav(tmp_path / f"{number}/2024060{number + 1}_220000.wav", _noise(number))
+        sites.append(_site(tmp_path / str(number), recorder=name))
+    first, second, third = sites
+    _index(first, second, output=tmp_path / "out")
+    before = _state(tmp_path / "out/manifests")
+    assert "orchard_2024-06-02_b-00.parquet" in before
+    _index(third, first, second, output=tmp_path / "out")
+    after = _state(tmp_path / "out/manifests")
+    assert len(after) == 3 and before.items() < after.items()
+    assert all(re.fullmatch(r"orchard_2024-06-0\d_[a-z0-9]+-00\.parquet", name) for name in after)
 
 
 def test_recording_that_changed_changes_its_manifest(tmp_path: Path, make_wav: MakeWav) -> None:
