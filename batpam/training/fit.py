@@ -163,8 +163,9 @@ def _fit(
 
 
 def has_bfloat16(device: str) -> bool:
-    """Whether products of matrices in bfloat16 are faster: on GPUs, and on CPUs that have tiles for them."""
-    return (device != "cpu" and torch.cuda.is_available()) or bool(torch.cpu.get_capabilities().get("amx_bf16"))
+    """Whether products of matrices in bfloat16 are faster: on GPUs, and on CPUs that have instructions for them."""
+    can = torch.cpu.get_capabilities()
+    return (device != "cpu" and torch.cuda.is_available()) or bool(can.get("amx_bf16") or can.get("avx512_bf16"))
 
 
 def _network(taxa: Sequence[Taxon], settings: TrainingSettings) -> CallNetwork:

@@ -38,7 +38,7 @@ from batpam.training.dataset import (
     to_row,
 )
 from batpam.training.examples import EVENT, MARGIN, SPARE, Scenes, _cut, _drowned, simulate_example, simulate_scene
-from batpam.training.fit import StopsEarly, _network, call_losses, train
+from batpam.training.fit import StopsEarly, _network, call_losses, has_bfloat16, train
 from batpam.training.measure import _fit_loudness, _fit_sequence, calibrate, match_examples, measure
 from batpam.training.own import _sites, _with_found_calls, hard_negatives, own_examples, read_own, split
 from batpam.training.settings import TrainingSettings, read_training_settings
@@ -555,6 +555,12 @@ def test_calibration_lets_search_calls_name_a_buzz_and_no_more_than_they_know():
         right += list(name_in_sequence(*columns, fitted)[:, :3].argmax(1) == calls["node"][part.index])
     buzz = calls["call_type"] == 1
     assert np.mean(np.array(right)[buzz]) > 0.9
+
+
+@pytest.mark.parametrize("told", [{"amx_bf16": True}, {"avx512_bf16": True}, {"avx512_f": True}, {}])
+def test_bfloat16_is_for_cpus_with_instructions_for_it(told, monkeypatch):
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: told)
+    assert has_bfloat16("cpu") == any("bf16" in name for name in told)
 
 
 @pytest.mark.slow
