@@ -228,6 +228,7 @@ def index(
 
     Files that an earlier index in the same folder knows and that did not change are not opened again.
     """
+    from batpam.recordings.index import check_none_gone
     from batpam.recordings.index import index as run
 
     settings = _hold_to_limits(
@@ -236,7 +237,10 @@ def index(
             "follow_links": follow_links,
         }
     ).index  # fmt: skip
-    run(_deployments(sites, recordings, timezone), output, **settings.model_dump(), workers=workers)
+    deployments = _deployments(sites, recordings, timezone)
+    if recordings is not None:
+        check_none_gone(recordings, deployments, output)
+    run(deployments, output, **settings.model_dump(), workers=workers)
 
 
 @app.command(

@@ -223,6 +223,38 @@ def _check_none_emptied(folders: Iterable[str], before: pa.Table, now: pa.Table,
             )
 
 
+def check_none_gone(recordings: Path, deployments: Sequence[Deployment], output: Path) -> None:
+    """Look whether a folder that was a site by being in ``recordings`` is still there.
+
+    A site sheet names its sites; without one, a disk that is not mounted would take its site out of the survey.
+
+    Parameters
+    ----------
+    recordings
+        The folder of which each sub-folder is a site.
+    deployments
+        Those sub-folders, as they are now.
+    output
+        Folder of an earlier index.
+
+    Raises
+    ------
+    UserError
+        A sub-folder in which recordings were found is gone.
+    """
+    now = {f"{deployment.site}.parquet" for deployment in deployments}
+    for memory in sorted((output / "sites").glob("*.parquet")):
+        before, origin = _remember(memory)
+        if memory.name in now or not len(before):
+            continue
+        was = Path(origin["deployments"][0]["recordings"])
+        if was.parent == recordings and not was.exists():
+            raise UserError(
+                f"{printable(was)}: {len(before)} recordings were found here before and now the folder is gone; bring its"
+                f" disk back. If it was taken away on purpose, delete {printable(memory)} and run again"
+            )
+
+
 @contextmanager
 def _describer(to_rows: ToRows, workers: int) -> Iterator[Callable[[Files], list[pa.RecordBatch]]]:
     """Give a function that describes files, many of them in processes: parsing holds Python's lock, threads would wait."""

@@ -18,8 +18,10 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from batpam import STAGE_VERSIONS
+from batpam.cli import app
 from batpam.errors import AudioError, UserError
 from batpam.recordings import describe
 from batpam.recordings.index import assign_shards, index, list_recordings
@@ -652,6 +654,39 @@ def test_folder_that_held_recordings_and_is_empty_ends_the_index(
     (tmp_path / "rec/south").rmdir()
     (tmp_path / "disk").rename(tmp_path / "rec/south")
     assert len(_index(*sites, output=out)) == 4
+
+
+def test_a_site_whose_folder_is_gone_ends_the_index(tmp_path: Path, make_wav: MakeWav) -> None:
+    """Without a site sheet nothing but an earlier index knows of it."""
+    rec, out = tmp_path / "rec", tmp_path / "out"
+    command = ["index", "--recordings", str(rec), "--output", str(out)]
+    for number, folder in enumerate(("north", "south")):
+        make_wav(rec / folder / "20240601_220000.wav", _noise(number, 40_000))
+    (rec / "empty").mkdir()
+    assert CliRunner().invoke(app, command).exit_code == 0
+    before = _contents(out)
+    for folder in ("south", "empty"):
+        (rec / folder).rename(tmp_path / folder)
+    with pytest.raises(UserError, match=r"south: 1 recordings .*bring its disk back.*south\.parquet") as error:
+        CliRunner().invoke(app, command, catch_exceptions=False)
+    assert "\n" not in str(error.value)
+    assert _contents(out) == before
+    # of another folder nothing was known
+    assert (
+        CliRunner().invoke(app, ["index", "--recordings", str(tmp_path / "south"), "--output", str(out)]).exit_code == 0
+    )
+
+
+def test_a_site_that_was_taken_away_on_purpose_can_be_left_out(tmp_path: Path, make_wav: MakeWav) -> None:
+    rec, out = tmp_path / "rec", tmp_path / "out"
+    command = ["index", "--recordings", str(rec), "--output", str(out)]
+    for number, folder in enumerate(("north", "south")):
+        make_wav(rec / folder / "20240601_220000.wav", _noise(number, 40_000))
+    assert CliRunner().invoke(app, command).exit_code == 0
+    shutil.rmtree(rec / "south")
+    (out / "sites/south.parquet").unlink()
+    assert CliRunner().invoke(app, command).exit_code == 0
+    assert set(_state(out / "sites")) == {"north.parquet"}
 
 
 @pytest.mark.parametrize("way", ["sheet", "table"])
