@@ -4,8 +4,8 @@ __version__ = "0.1.0"
 
 STAGE_VERSIONS = {
     "simulate": 10,
-    "index": 3,
-    "segment": 3,
+    "index": 4,
+    "segment": 4,
     "scalogram": 2,
     "detect": 6,
     "ledger": 1,

@@ -41,7 +41,7 @@ MANIFEST = pa.schema(
         RECORDINGS.field(name)
         for name in (
             "recording", "site", "recorder", "path", "size_bytes", "modified_ns", "night", "start_utc", "sample_rate_hz",
-            "time_expansion", "channel", "samples", "readable_samples", "untriggered_s",
+            "time_expansion", "channel", "samples", "readable_samples", "untriggered_s", "make", "trigger",
         )
     ]
 )  # fmt: skip

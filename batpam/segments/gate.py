@@ -21,6 +21,7 @@ from batpam.progress import Progress
 from batpam.recordings.audio import open_recording
 from batpam.recordings.containers import open_file
 from batpam.recordings.find import LATEST_NS
+from batpam.recordings.formats.audiomoth import MAKE
 from batpam.scalograms.settings import hop_grid
 from batpam.segments.sound import ChunkSound, measure_chunk, sum_up
 from batpam.segments.spectra import Spectra, chunk_spectra, loudest_patches
@@ -136,7 +137,7 @@ def screen_recordings(
         begins = chunk.start / chunk.row.sample_rate_hz
         spectra = chunk_spectra(chunk.samples, chunk.row.sample_rate_hz, min(f_min, BANDS_HZ[0][0]))
         loud = loud_stretches(spectra, f_min=f_min, threshold_db=threshold_db)
-        heard = measure_chunk(chunk.samples, spectra, untriggered=chunk.row.untriggered_s > 0)
+        heard = measure_chunk(chunk.samples, spectra, untriggered=skips_silence(chunk.row))
         return chunk, [(begins + start, begins + end) for start, end in loud], [heard]
 
     flagged: list[tuple[float, float]] = []
@@ -150,6 +151,20 @@ def screen_recordings(
         if chunk.last:
             yield chunk.row, flagged, end, chunk.detail, sum_up(measured)
             flagged, measured, before = [], [], before + end / chunk.row.sample_rate_hz
+
+
+def skips_silence(row: Any) -> bool:
+    """Whether exact zeros in a recording stand for silence in which nothing passed a trigger.
+
+    So they do in what an AudioMoth leaves out, and in the files that AudioMoth-Utils expands: these say no more than that
+    the recorder had a trigger.
+
+    Parameters
+    ----------
+    row
+        Of the schema MANIFEST.
+    """
+    return row.untriggered_s > 0 or (row.make == MAKE and isinstance(row.trigger, str) and row.trigger != "")
 
 
 @dataclass(frozen=True)

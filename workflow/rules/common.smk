@@ -11,8 +11,8 @@ import pandas as pd
 # counted up with batpam.STAGE_VERSIONS, so that a stage reruns when its result changes and only then
 STAGE_VERSIONS = {
     "simulate": 10,
-    "index": 3,
-    "segment": 3,
+    "index": 4,
+    "segment": 4,
     "scalogram": 2,
     "detect": 6,
     "ledger": 1,

@@ -82,6 +82,7 @@ class Shard:
                 "size_bytes": status.st_size, "modified_ns": status.st_mtime_ns,
                 "night": None, "start_utc": None, "sample_rate_hz": rate, "time_expansion": 1.0, "channel": channel,
                 "samples": samples, "readable_samples": samples, "untriggered_s": 0.0,
+                "make": None, "trigger": None,
             }
         )  # fmt: skip
         return recording

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from batpam.recordings.formats.audiomoth import MAKE
 from batpam.segments.gate import CHUNK_S, loud_stretches, screen_recordings, segment
 from batpam.segments.sound import measure_chunk, sum_up
 from batpam.segments.spectra import Spectra, chunk_spectra, frame_size, mean_noise, short_time_power
@@ -287,7 +288,7 @@ def _row(path: Path, samples: int, rate: float = RATE, **more: Any) -> dict[str,
         "recording": path.stem, "site": "a", "recorder": "1", "path": str(path), "size_bytes": status.st_size,
         "modified_ns": status.st_mtime_ns,
         "night": None, "start_utc": None, "sample_rate_hz": rate, "time_expansion": 1.0, "channel": 1,
-        "samples": samples, "readable_samples": samples, "untriggered_s": 0.0, **more,
+        "samples": samples, "readable_samples": samples, "untriggered_s": 0.0, "make": None, "trigger": None, **more,
     }  # fmt: skip
 
 
@@ -339,7 +340,12 @@ def test_table_has_a_row_per_recording_whatever_the_number_of_threads(tmp_path: 
 def test_manifest_says_where_silence_was_skipped(tmp_path: Path, make_wav: MakeWav) -> None:
     samples = _with_gaps(_white(3), [(1.0, 5.0)])
     path = make_wav(tmp_path / "a.wav", samples, RATE)
-    for untriggered, read in ((5.0, 3), (0.0, 8), (float("nan"), 8)):
-        rows = pd.DataFrame([_row(path, len(samples), untriggered_s=untriggered)])
+    told = "Amplitude threshold was 1% with 1s minimum trigger duration"
+    for make, trigger, untriggered, read in (
+        (None, None, 5.0, 3), (None, None, 0.0, 8), (None, None, float("nan"), 8),
+        (MAKE, told, 0.0, 3), (MAKE, "", 0.0, 8), (MAKE, None, 0.0, 8), (MAKE, float("nan"), 0.0, 8), ("Elekon", told, 0.0, 8),
+    ):  # fmt: skip
+        rows = pd.DataFrame([_row(path, len(samples), untriggered_s=untriggered, make=make, trigger=trigger)])
         ((_, _, done, _, measures),) = screen_recordings(rows.itertuples(), **GATE)
         assert (done, measures["read_s"]) == (len(samples), pytest.approx(read))
+        assert (measures["flat_s"] == 0) == (read == 3)
