@@ -3,7 +3,7 @@
 __version__ = "0.1.0"
 
 STAGE_VERSIONS = {
-    "simulate": 10,
+    "simulate": 11,
     "index": 4,
     "segment": 4,
     "scalogram": 2,
@@ -12,6 +12,6 @@ STAGE_VERSIONS = {
     "health": 2,
     "activity": 5,
     "report": 4,
-    "train": 10,
+    "train": 11,
 }
 """Counted up when the result of a stage changes for the same input; the workflow reruns the stage then."""

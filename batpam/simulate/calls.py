@@ -57,6 +57,10 @@ class Call:
 STEPS = 64
 """Points of a frequency curve."""
 
+SWEEPS = {"fm": (0.8, 3.0), "fm-steep": (0.2, 1.2), "fm-linear": (0.0, 0.8), "fm-convex": (-0.5, 0.2)}
+"""How far sweeps bend: 0 is a straight line, one less than the ratio of start and end a hyperbola (its period grows evenly), and what
+is less than 0 falls faster and faster."""
+
 APPROACHES = 0.25
 """Share of sequences in which a bat approaches something: prey, a branch, a wall."""
 
@@ -73,6 +77,10 @@ von Helversen 2003, doi 10.1098/rspb.2003.2487; how many: general knowledge)."""
 TURN = np.deg2rad(25.0)
 """Standard deviation of the turns of a head, rad: bats scan with their beam, often by more than could be measured (Seibert et al.
 2013, doi 10.1371/journal.pone.0060752; how far: general knowledge)."""
+
+TAPER = 0.75
+"""Power that envelopes are raised to, by half of the bats: some calls are as loud for most of their length, others swell and fade
+(general knowledge)."""
 
 ALTERNATING = {"Nnoc": 0.6, "Nlei": 0.6, "Bbar": 0.95}
 """How likely the other type of call follows in species that alternate between two, not by clutter: the barbastelle does so call by
@@ -109,7 +117,7 @@ def call_curve(
     Parameters
     ----------
     curve
-        ``qcf``, ``fm-qcf``, ``fm``, ``fm-steep``, ``fm-linear``, ``fm-knee`` (flatter around the peak), ``convex``,
+        ``qcf``, ``fm-qcf``, ``fm``, ``fm-steep``, ``fm-linear``, ``fm-convex``, ``fm-knee`` (flatter around the peak), ``convex``,
         ``arch`` (up and down) or ``cf``.
     start, end, peak
         Frequencies at the start, at the end and of most energy, Hz.
@@ -155,9 +163,7 @@ def call_curve(
         f = start - (start - end) * u ** rng.uniform(1.6, 2.6)
         loudest = float(np.interp(-peak, -f, u))
     else:
-        bend = {"fm": (0.8, 3.0), "fm-steep": (0.2, 1.2), "fm-linear": (0.1, 0.8)}[curve]
-        k = rng.uniform(*bend)
-        f = end + (start - end) * (1 / (1 + k * u) - 1 / (1 + k)) / (1 - 1 / (1 + k))
+        f = end + (start - end) * (1 - u) / (1 + rng.uniform(*SWEEPS[curve]) * u)
         loudest = float(np.interp(-peak, -f, u))
     loudest = float(np.clip(loudest, 0.15, 0.85))
     width = rng.uniform(0.6, 1.6)
@@ -238,6 +244,7 @@ class _Bat:
         self.sweeps_from, self.loudest_re_end = rng.uniform(0.6, 1.2), rng.uniform(1.05, 1.35)
         self.skips = rng.beta(0.8, 2.2)
         self.turn = TURN * rng.normal()
+        self.taper = TAPER * np.exp(0.5 * rng.normal())
         # the two types of the barbastelle leave through mouth and nose, some 70 degrees apart (PMC4564259): from one
         # place one of them is often weak
         self.type_level = (rng.uniform(-12, 0), rng.uniform(-18, 0), 0.0) if code == "Bbar" else (0.0,) * 3
@@ -274,7 +281,13 @@ class _Bat:
             start = max(start, peak + 300.0)
         frequency, envelope = call_curve(curve, start, end, peak, rng)
         level = row["level"] + self.own_level + self.type_level[number] + rng.normal(0, 1.5) - 4 * tilt
-        return Call(time, duration, frequency, _swell(envelope, rng), self.harmonics(row), level, turn=self.turn)
+        return Call(time, duration, frequency, self.swell(envelope), self.harmonics(row), level, turn=self.turn)
+
+    def swell(self, envelope: np.ndarray) -> np.ndarray:
+        """An envelope as far tapered as those of this bat, with slow changes of loudness within the call, some 2 dB."""
+        slow = np.interp(np.linspace(0, 5, STEPS), np.arange(6), self.rng.normal(0, 2, 6))
+        swollen = envelope**self.taper * 10 ** (slow / 20)
+        return swollen / swollen.max()
 
     def harmonics(self, row: dict[str, Any]) -> tuple[tuple[float, float], ...]:
         """Pairs of multiple and level of a call."""
@@ -283,7 +296,7 @@ class _Bat:
             # the CF is the second harmonic; the fundamental is weak, but the air absorbs less of it
             return (0.5, rng.uniform(-50, -20)), (1.5, rng.uniform(-55, -35))
         second = row["second_harmonic_db"] + 5 * self.own["harmonic"] + rng.normal(0, 3)
-        return ((2.0, second), (3.0, second - 12)) if second > -20 else ((2.0, second),)
+        return ((2.0, second), (3.0, second - rng.normal(12, 4))) if second > -20 else ((2.0, second),)
 
     def approach(self, row: dict[str, Any], time: float, *, buzz: bool) -> list[Call]:
         """Approach and, at will, feeding buzz.
@@ -306,17 +319,18 @@ class _Bat:
             call = self.call(row, time)
             interval = 70 * MS * (closest / (70 * MS)) ** near if late == 0 else max(10 * MS * (1 - 3 * late), shortest)
             interval *= rng.uniform(0.93, 1.07)
-            frequency, curve = call.frequency, row["curve"]
+            frequency = call.frequency
             if not cf:
                 low, high = float(frequency.min()), float(frequency.max())
                 high += near * max(wide * low * 1.55 - high, 0.0)  # quasi-constant calls become sweeps
                 fall = 1 - sink * np.clip((late - 0.3) / 0.4, 0, 1)
-                curve = "fm" if near > rng.uniform(0.2, 0.7) else curve
-                if curve == "fm":
+                if row["curve"] in ("fm", "fm-convex") or near > rng.uniform(0.2, 0.7):
+                    # a barbastelle's leave through its nose, as its convex type does (PMC4564259)
+                    curve = "fm-convex" if row["curve"] == "fm-convex" else "fm"
                     frequency, envelope = call_curve(
-                        "fm", high * fall, low * fall * (1 - 0.06 * near), low * fall * self.loudest_re_end, rng
+                        curve, high * fall, low * fall * (1 - 0.06 * near), low * fall * self.loudest_re_end, rng
                     )
-                    call = replace(call, frequency=frequency, envelope=envelope)
+                    call = replace(call, frequency=frequency, envelope=self.swell(envelope))
             shorter = max(
                 call.duration * (1 - near) + near * (2.2 * MS if late == 0 else (1.6 - 1.0 * late) * MS), 0.5 * MS
             )
@@ -343,12 +357,6 @@ class _Bat:
             frequency, envelope = call_curve(row["curve"], start, end, peak, rng)
             loud = level + rng.normal(0, 1.5) - 1.5 * abs(i - 0.5 * parts)
             harmonics = self.harmonics(row)
-            calls.append(Call(time, duration, frequency, _swell(envelope, rng), harmonics, loud, "social", self.turn))
+            calls.append(Call(time, duration, frequency, self.swell(envelope), harmonics, loud, "social", self.turn))
             time += max(period * rng.normal(1, 0.06), 1.05 * duration)
         return calls
-
-
-def _swell(envelope: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """An envelope with slow changes of loudness within the call, some 2 dB."""
-    swollen = envelope * 10 ** (np.interp(np.linspace(0, 5, STEPS), np.arange(6), rng.normal(0, 2, 6)) / 20)
-    return swollen / swollen.max()

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytorch_lightning as lightning
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar, WeightAveraging
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.plugins.io import TorchCheckpointIO
@@ -144,7 +144,7 @@ def _fit(
         strategy=DDPStrategy(timeout=timedelta(days=1)) if settings.devices > 1 else "auto",
         logger=[CSVLogger(run, name="log", version=""), TensorBoardLogger(run, name="tensorboard", version="")],
         callbacks=[
-            TQDMProgressBar(refresh_rate=50), NextEpoch(data, generator),
+            TQDMProgressBar(refresh_rate=50), NextEpoch(data, generator), WeightAveraging(avg_fn=averaged),
             Kept(run, filename="best", monitor="held_out_loss", enable_version_counter=False),
             Kept(run, filename="last", enable_version_counter=False),
             StopsEarly("held_out_loss", patience=settings.patience),
@@ -201,6 +201,24 @@ def _state_of(settings: TrainingSettings, recordings: Sequence[Path]) -> list[An
     """What changes when own data or the model to start from do."""
     named = [own.annotations for own in settings.own] + settings.noises
     return state_of([*map(Path, named), *recordings, *([start_model(settings)] if settings.start else [])])
+
+
+def averaged(mean: Tensor, weights: Tensor, steps: Tensor) -> Tensor:
+    """Mean of the weights of all steps, of which later ones count more, by the square of their number.
+
+    The polynomial-decay averaging of Shamir & Zhang 2013 (arXiv 1212.1824), with eta = 2: half of it is of the last fifth
+    of the steps so far, however many these are.
+
+    Parameters
+    ----------
+    mean, weights
+        The mean so far and what is added to it; counts and masks are taken as they are.
+    steps
+        How many steps the mean is of.
+    """
+    if not mean.is_floating_point():
+        return weights
+    return mean + (weights - mean) * 3 / (steps + 3)
 
 
 class StopsEarly(EarlyStopping):

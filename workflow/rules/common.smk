@@ -10,7 +10,7 @@ import pandas as pd
 
 # counted up with batpam.STAGE_VERSIONS, so that a stage reruns when its result changes and only then
 STAGE_VERSIONS = {
-    "simulate": 10,
+    "simulate": 11,
     "index": 4,
     "segment": 4,
     "scalogram": 2,
@@ -19,7 +19,7 @@ STAGE_VERSIONS = {
     "health": 2,
     "activity": 5,
     "report": 4,
-    "train": 10,
+    "train": 11,
 }
 
 DEMO = "results/demo"

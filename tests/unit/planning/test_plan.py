@@ -255,7 +255,9 @@ def test_rules_and_threads_are_those_of_the_workflow(repository: Path) -> None:
             per = re.search(r"\{+(shard|site|model)\}", output[1])
             rules[name] = per[1] if per else ""
             threads[name] = int(re.search(r"    threads: (\d+)", body)[1])  # type: ignore[index]
-    run = {name: per for name, per in rules.items() if name not in ("simulate_survey", "train_model")}
+    run = {
+        name: per for name, per in rules.items() if name not in ("simulate_survey", "get_first_model", "train_model")
+    }
     assert {name for name, per in run.items() if per == "shard"} == set(PER_SHARD)
     assert {name for name, per in run.items() if per == "site"} == set(PER_SITE)
     assert {name for name, per in run.items() if not per} == set(ONCE) - {"all"}

@@ -8,7 +8,7 @@ from batpam.simulate.confusers import insect_songs
 
 ROOT = Path(__file__).parents[3]
 TAXA = sorted((ROOT / "config/taxa").glob("*.tsv"))
-CURVES = {"qcf", "fm-qcf", "fm", "fm-steep", "fm-linear", "fm-knee", "convex", "cf"}
+CURVES = {"qcf", "fm-qcf", "fm", "fm-steep", "fm-linear", "fm-convex", "fm-knee", "convex", "cf"}
 VALUES = ["start", "end", "peak", "duration", "interval"]
 
 

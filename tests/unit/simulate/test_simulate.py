@@ -8,7 +8,7 @@ import soundfile
 from batpam.recordings.audio import probe
 from batpam.recordings.formats.guano import read_guano
 from batpam.simulate import soundscapes
-from batpam.simulate.calls import Call, call_curve, call_sequence, call_types, compensated, species_names
+from batpam.simulate.calls import SWEEPS, Call, call_curve, call_sequence, call_types, compensated, species_names
 from batpam.simulate.confusers import add_insect, insect_songs
 from batpam.simulate.parameters import rows_of
 from batpam.simulate.propagation import (
@@ -148,6 +148,28 @@ def test_calls_that_end_flat_are_loudest_at_their_peak(curve):
         assert (np.diff(frequency) < 0).all()
 
 
+def bend(frequency: np.ndarray) -> float:
+    """How far a sweep bends: k of f = end + (start - end) (1 - u) / (1 + k u)."""
+    middle = np.interp(0.5, np.linspace(0, 1, len(frequency)), frequency)
+    return float(np.ptp(frequency) / (middle - frequency.min()) - 2)
+
+
+@pytest.mark.parametrize(("curve", "least", "most"), [(curve, *bends) for curve, bends in SWEEPS.items()])
+def test_sweeps_bend_as_far_as_said(curve, least, most):
+    rng = np.random.default_rng(1)
+    for _ in range(50):
+        frequency, _ = call_curve(curve, 50e3, 20e3, 30e3, rng)
+        assert frequency[0] == pytest.approx(50e3) and frequency[-1] == pytest.approx(20e3)
+        assert (np.diff(frequency) < 0).all()
+        assert least - 0.01 < bend(frequency) < most + 0.01
+
+
+def test_a_bend_of_one_less_than_the_ratio_is_a_hyperbola(monkeypatch):
+    monkeypatch.setitem(SWEEPS, "fm", (1.5, 1.5))
+    frequency, _ = call_curve("fm", 50e3, 20e3, 30e3, np.random.default_rng(1))
+    assert 1 / frequency == pytest.approx(np.linspace(1 / 50e3, 1 / 20e3, len(frequency)))
+
+
 def test_calls_end_a_little_below_where_they_are_loudest():
     rng = np.random.default_rng(1)
     calls = [call for _ in range(60) for call in call_sequence("Ppip", 1.0, rng, clutter=0.2)]
@@ -156,7 +178,17 @@ def test_calls_end_a_little_below_where_they_are_loudest():
         for c in calls
         if c.call_type == "echolocation" and c.duration > 4e-3
     ]
-    assert 300 < np.median(droop) < 2000 and np.percentile(droop, 95) < 5000 and np.std(droop) < 1500
+    assert 300 < np.median(droop) < 2000 and np.percentile(droop, 95) < 5000
+
+
+def test_some_bats_call_as_loud_for_most_of_a_call_and_some_swell_and_fade():
+    rng = np.random.default_rng(1)
+    bats = [call_sequence("Mdau", 1.0, rng, clutter=0.5) for _ in range(80)]
+    loud = [[np.mean(call.envelope > 10**-0.5) for call in calls if call.call_type != "social"] for calls in bats]
+    loud = [shares for shares in loud if len(shares) > 4]
+    typical = [np.median(shares) for shares in loud]
+    assert np.percentile(typical, 10) < 0.65 and np.percentile(typical, 90) > 0.85
+    assert np.std(typical) > 0.8 * np.median([np.std(shares) for shares in loud])
 
 
 def test_a_barbastelle_alternates_call_by_call():
@@ -179,6 +211,18 @@ def test_an_approach_without_a_buzz_has_none(monkeypatch):
     assert not any(call.call_type == "buzz" for calls in bats for call in calls)
     quickest = [np.diff([c.start for c in calls if c.call_type == "echolocation"]).min() for calls in sequences]
     assert 0.02 < np.median(quickest) < 0.06
+
+
+@pytest.mark.parametrize(("code", "curve"), [("Ppip", "fm"), ("Paur", "fm"), ("Bbar", "fm-convex")])
+def test_barbastelles_alone_approach_with_convex_calls(code, curve, monkeypatch):
+    monkeypatch.setattr("batpam.simulate.calls.APPROACHES", 1.0)
+    monkeypatch.setattr("batpam.simulate.calls.BUZZES", 1.0)
+    rng = np.random.default_rng(4)
+    bends = [
+        bend(call.frequency) for _ in range(10) for call in call_sequence(code, 2.0, rng) if call.call_type == "buzz"
+    ]
+    least, most = SWEEPS[curve]
+    assert len(bends) > 50 and least - 0.01 < min(bends) and max(bends) < most + 0.01
 
 
 def test_horseshoe_bats_compensate_for_the_echoes_of_what_lies_ahead():

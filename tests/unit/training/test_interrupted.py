@@ -11,13 +11,13 @@ import soundfile
 import torch
 
 from batpam.errors import UserError
-from batpam.models.files import Taxon
+from batpam.models.files import Taxon, load_model
 from batpam.scalograms.settings import ScalogramSettings
 from batpam.simulate.soundscapes import Recorder, self_noise
 from batpam.training import fit
 from batpam.training.dataset import simulate_examples
 from batpam.training.examples import Scenes
-from batpam.training.fit import Kept, NextEpoch, train
+from batpam.training.fit import Kept, NextEpoch, averaged, train
 from batpam.training.own import noise_files
 from batpam.training.settings import TrainingSettings
 
@@ -68,6 +68,33 @@ def test_a_training_that_was_stopped_and_moved_ends_as_if_it_had_not(tmp_path, m
     assert moved.read_bytes() == straight.read_bytes()
     ends = [torch.load(next(m.parent.glob("m-training/run-*/last.ckpt")), weights_only=True) for m in (straight, moved)]
     assert all(torch.equal(value, ends[1]["state_dict"][name]) for name, value in ends[0]["state_dict"].items())
+
+
+def test_half_of_the_mean_of_the_weights_is_of_the_last_fifth_of_the_steps():
+    mean = torch.zeros(2000)
+    for step in range(2000):
+        weights = torch.zeros(2000)
+        weights[step] = 1.0
+        mean = weights if step == 0 else averaged(mean, weights, torch.tensor(step))
+    share = mean.numpy()
+    assert share.sum() == pytest.approx(1, abs=1e-4) and (np.diff(share) > 0).all()
+    assert share[1600:].sum() == pytest.approx(1 - 0.8**3, abs=0.002)
+
+
+def test_counts_and_masks_have_no_mean():
+    for now in (torch.tensor(7), torch.tensor([True, False])):
+        assert averaged(torch.zeros_like(now), now, torch.tensor(5)) is now
+
+
+def test_the_weights_that_are_kept_are_the_mean(tmp_path):
+    train(TAXA, settings(epochs=2), tmp_path / "m.safetensors")
+    last = torch.load(next(tmp_path.glob("m-training/run-*/last.ckpt")), weights_only=True)
+    mean, fitted = last["state_dict"], last["current_model_state"]
+    assert last["averaging_state"]["n_averaged"] == 2 * 24 // 4
+    assert not torch.equal(mean["network.heads.weight"], fitted["network.heads.weight"])
+    best = torch.load(next(tmp_path.glob("m-training/run-*/best.ckpt")), weights_only=True)["state_dict"]
+    kept, _ = load_model(tmp_path / "m.safetensors")
+    assert torch.equal(kept.state_dict()["heads.weight"], best["network.heads.weight"])
 
 
 def test_the_best_checkpoint_is_known_where_its_folder_has_moved(tmp_path):

@@ -55,11 +55,11 @@ WINDOW = 0.4
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory):
     folder = tmp_path_factory.mktemp("examples")
-    return simulate_examples(24, Scenes(CODES), TRANSFORM, WINDOW, seed=8, folder=folder, workers=2)
+    return simulate_examples(24, Scenes(CODES), TRANSFORM, WINDOW, seed=1, folder=folder, workers=2)
 
 
 def test_examples_depend_on_the_seed_alone(examples, tmp_path):
-    again = simulate_examples(24, Scenes(CODES), TRANSFORM, WINDOW, seed=8, folder=tmp_path, workers=1)
+    again = simulate_examples(24, Scenes(CODES), TRANSFORM, WINDOW, seed=1, folder=tmp_path, workers=1)
     for one, other in zip(examples.power, again.power, strict=True):
         np.testing.assert_array_equal(one, other)
     for one, other in zip(examples.events, again.events, strict=True):
