@@ -244,8 +244,10 @@ def check_none_gone(recordings: Path, deployments: Sequence[Deployment], output:
     """
     now = {f"{deployment.site}.parquet" for deployment in deployments}
     for memory in sorted((output / "sites").glob("*.parquet")):
+        if memory.name in now:
+            continue
         before, origin = _remember(memory)
-        if memory.name in now or not len(before):
+        if not len(before):
             continue
         was = Path(origin["deployments"][0]["recordings"])
         if was.parent == recordings and not was.exists():

@@ -79,7 +79,7 @@ TURN = np.deg2rad(25.0)
 2013, doi 10.1371/journal.pone.0060752; how far: general knowledge)."""
 
 TAPER = 0.75
-"""Power that envelopes are raised to, by half of the bats: some calls are as loud for most of their length, others swell and fade
+"""Median of the power that the envelopes of a bat are raised to: some calls are as loud for most of their length, others swell and fade
 (general knowledge)."""
 
 ALTERNATING = {"Nnoc": 0.6, "Nlei": 0.6, "Bbar": 0.95}

@@ -1,5 +1,5 @@
 # Not part of `all`: `snakemake --cores all results/models/europe.safetensors` makes the shipped model anew.
-# It goes on from the one before, which its own commit made from nothing.
+# It goes on from the one before, whose weights the code of commit e2d0201 made from nothing.
 rule get_first_model:
     output:
         weights="results/models/europe-1.safetensors",
